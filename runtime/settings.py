@@ -1,0 +1,93 @@
+"""What the operator sets in the environment. docs/operator.md lists every setting; a test keeps the two in step."""
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.api import VeilrunError
+
+_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{30,64}")
+_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")  # Bot API, setWebhook.secret_token
+
+
+class SettingsInvalid(VeilrunError):
+    """A setting is missing or malformed. The text names the variable and what it should be."""
+
+
+def _named(*names: str) -> Any:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    """All settings, read from the environment once at start. Secrets do not show in `repr`."""
+
+    model_config = SettingsConfigDict(env_prefix="VEILRUN_", extra="ignore", populate_by_name=True)
+
+    telegram_bot_token: SecretStr | None = Field(None, validation_alias=_named("TELEGRAM_BOT_TOKEN"))
+    telegram_webhook_secret: SecretStr | None = Field(None, validation_alias=_named("TELEGRAM_WEBHOOK_SECRET"))
+    telegram_api_url: str = Field("https://api.telegram.org", validation_alias=_named("TELEGRAM_API_URL"))
+    database_url: str | None = Field(None, validation_alias=_named("DATABASE_URL"))
+    broker_url: str = Field("postgresql", validation_alias=_named("BROKER_URL"))
+    registry: Path = Path("plugin_registry.yaml")
+    state_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_state_dir("veilrun")))
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    public_url: str | None = None
+    worker_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    worker_threads: Annotated[int, Field(ge=1, le=512)] = 32
+    lease_seconds: Annotated[float, Field(gt=0)] = 9.0
+    sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
+    retention_hours: Annotated[float, Field(gt=0)] = 24.0
+    log_level: str = "info"
+
+    @field_validator("telegram_bot_token")
+    @classmethod
+    def _token_shape(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not _TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError("is not a bot token; BotFather gives one like 123456789:AAH…")
+        return token
+
+    @field_validator("telegram_webhook_secret")
+    @classmethod
+    def _secret_shape(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not _SECRET.fullmatch(secret.get_secret_value()):
+            raise ValueError("must be 1 to 256 of A-Z a-z 0-9 _ -")
+        return secret
+
+    @cached_property
+    def bot_token(self) -> str:
+        """The bot's token. Raises: SettingsInvalid if it is not set."""
+        if self.telegram_bot_token is None:
+            raise SettingsInvalid("TELEGRAM_BOT_TOKEN is not set: put the token that BotFather gave you there")
+        return self.telegram_bot_token.get_secret_value()
+
+    @cached_property
+    def bot_id(self) -> int:
+        """The bot's user id: the digits before the colon of its token."""
+        return int(self.bot_token.partition(":")[0])
+
+    @cached_property
+    def webhook_secret(self) -> str:
+        """What Telegram sends in X-Telegram-Bot-Api-Secret-Token. Raises: SettingsInvalid if it is not set."""
+        if self.telegram_webhook_secret is None:
+            raise SettingsInvalid("TELEGRAM_WEBHOOK_SECRET is not set: choose a long random word of A-Z a-z 0-9 _ -")
+        return self.telegram_webhook_secret.get_secret_value()
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of this process. Raises: SettingsInvalid, naming each variable that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False)]
+        raise SettingsInvalid("; ".join(lines)) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "settings"
+    return name if name.isupper() else f"VEILRUN_{name.upper()}"
