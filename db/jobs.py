@@ -1,0 +1,249 @@
+"""Jobs as rows: queue one, read it, cancel it. Who may work on one: `db.leases`; where it runs: `db.placement`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Jsonb
+
+from db import events
+
+State: TypeAlias = Literal["queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead"]
+OPEN_STATES: tuple[State, ...] = ("queued", "placed", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What dispatch knows of a job. `arguments` holds every parameter's value, the seed included.
+
+    dedupe_key: a second job with the same key is not queued. delay_seconds: earliest start from now.
+    """
+
+    command_id: int
+    command: str
+    arguments: Mapping[str, Any]
+    variant: str | None = None
+    model_set: str = ""
+    max_attempts: int = 3
+    chat_id: int | None = None
+    user_id: int | None = None
+    message_id: int | None = None
+    thread_id: int | None = None
+    media_group_id: str | None = None
+    language: str | None = None
+    dedupe_key: str | None = None
+    priority: int = 0
+    delay_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of `jobs`."""
+
+    id: int
+    state: State
+    command_id: int
+    command: str
+    variant: str | None
+    arguments: Mapping[str, Any] = field(repr=False)
+    model_set: str
+    chat_id: int | None
+    user_id: int | None
+    message_id: int | None
+    thread_id: int | None
+    media_group_id: str | None
+    language: str | None
+    priority: int
+    run_at: datetime
+    attempt: int
+    max_attempts: int
+    fence: int
+    cancel_requested: bool
+    backend: str | None
+    placement: str | None
+    prompt_id: str | None
+    progress: Mapping[str, Any] | None
+    error: str | None
+    error_detail: str | None
+    status_message_id: int | None
+    created_at: datetime
+    placed_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def is_over(self) -> bool:
+        """No worker will touch it again."""
+        return self.state not in OPEN_STATES
+
+
+COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat_id, user_id, message_id, thread_id,
+    media_group_id, language, priority, run_at, attempt, max_attempts, fence, cancel_requested, backend, placement,
+    prompt_id, progress, error, error_detail, status_message_id, created_at, placed_at, started_at, ended_at"""
+
+INSERT = """
+    insert into jobs (command_id, command, variant, arguments, model_set, max_attempts, chat_id, user_id, message_id,
+                      thread_id, media_group_id, language, dedupe_key, priority, run_at)
+    values (%(command_id)s, %(command)s, %(variant)s, %(arguments)s, %(model_set)s, %(max_attempts)s, %(chat_id)s,
+            %(user_id)s, %(message_id)s, %(thread_id)s, %(media_group_id)s, %(language)s, %(dedupe_key)s,
+            %(priority)s, now() + make_interval(secs => %(delay_seconds)s))
+    on conflict (dedupe_key) do nothing
+    returning id
+"""
+
+INSERT_INPUTS = """
+    insert into job_inputs (job_id, position, artifact_id)
+    select %s, ordinality - 1, artifact_id from unnest(%s::bigint[]) with ordinality as given (artifact_id, ordinality)
+"""
+
+
+async def insert(connection: AsyncConnection, job: NewJob, inputs: Sequence[int] = ()) -> int | None:
+    """Queue `job` with the artifacts `inputs`, in order. The new id, or None if its dedupe key is taken."""
+    values = {name: getattr(job, name) for name in NewJob.__slots__} | {"arguments": Jsonb(dict(job.arguments))}
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(INSERT, values)
+        job_id: int | None = await cursor.fetchone()
+        if job_id is None:
+            return None
+        if inputs:
+            await cursor.execute(INSERT_INPUTS, (job_id, list(inputs)))
+    await events.record(connection, job_id, "queued", {"command": job.command})
+    return job_id
+
+
+async def get(connection: AsyncConnection, job_id: int) -> Job | None:
+    """The job, or None if there is none (or it has expired)."""
+    async with connection.cursor(row_factory=class_row(Job)) as cursor:
+        await cursor.execute(f"select {COLUMNS} from jobs where id = %s", (job_id,))
+        return await cursor.fetchone()
+
+
+LIST = f"""
+    select {COLUMNS} from jobs
+    where (%(states)s::text[] is null or state = any(%(states)s))
+      and (%(chat_id)s::bigint is null or chat_id = %(chat_id)s)
+      and (%(user_id)s::bigint is null or user_id = %(user_id)s)
+    order by id desc limit %(limit)s
+"""
+
+
+async def newest(
+    connection: AsyncConnection,
+    *,
+    states: Sequence[State] | None = None,
+    chat_id: int | None = None,
+    user_id: int | None = None,
+    limit: int = 50,
+) -> list[Job]:
+    """The newest jobs first, narrowed to those states, chat and user that are given."""
+    async with connection.cursor(row_factory=class_row(Job)) as cursor:
+        wanted = {"states": list(states) if states else None, "chat_id": chat_id, "user_id": user_id, "limit": limit}
+        await cursor.execute(LIST, wanted)
+        return await cursor.fetchall()
+
+
+async def add_input(connection: AsyncConnection, job_id: int, artifact_id: int, *, at_most: int) -> bool:
+    """Append one more input to a job that waits still and has fewer than `at_most`. False if it was not added."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(
+            """insert into job_inputs (job_id, position, artifact_id)
+               select job.id, count(given.position), %(artifact_id)s
+               from (select id from jobs where id = %(job_id)s and state = 'queued' for update) as job
+               left join job_inputs as given on given.job_id = job.id
+               group by job.id having count(given.position) < %(at_most)s""",
+            {"job_id": job_id, "artifact_id": artifact_id, "at_most": at_most},
+        )
+        return cursor.rowcount == 1
+
+
+async def of_media_group(connection: AsyncConnection, chat_id: int, media_group_id: str) -> Job | None:
+    """The job that an album in this chat asked for, if one did."""
+    async with connection.cursor(row_factory=class_row(Job)) as cursor:
+        await cursor.execute(
+            f"select {COLUMNS} from jobs where chat_id = %s and media_group_id = %s order by id desc limit 1",
+            (chat_id, media_group_id),
+        )
+        return await cursor.fetchone()
+
+
+async def position(connection: AsyncConnection, job_id: int) -> int | None:
+    """Place in the queue, 1 = next; None if the job does not wait any more."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """select count(*) from jobs as me join jobs as other on other.state = 'queued'
+                   and (other.priority > me.priority or other.priority = me.priority
+                        and (other.run_at, other.id) <= (me.run_at, me.id))
+               where me.id = %s and me.state = 'queued' group by me.id""",
+            (job_id,),
+        )
+        found: int | None = await cursor.fetchone()
+        return found
+
+
+async def count_open(connection: AsyncConnection, *, user_id: int, command: str) -> int:
+    """How many unfinished jobs of this command the user has."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """select count(*) from jobs
+               where user_id = %s and command = %s and state in ('queued', 'placed', 'running')""",
+            (user_id, command),
+        )
+        found: int | None = await cursor.fetchone()
+        return found or 0
+
+
+CANCEL = """
+    update jobs set
+        cancel_requested = true,
+        state = case when state = 'running' then state else 'cancelled' end,
+        ended_at = case when state = 'running' then ended_at else now() end,
+        fence = case when state = 'running' then fence else fence + 1 end
+    where id = %s and state in ('queued', 'placed', 'running')
+    returning state
+"""
+
+
+async def cancel(connection: AsyncConnection, job_id: int) -> State | None:
+    """Stop the job: at once if it waits ('cancelled'), through its worker if it runs ('running'); None: it is over."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(CANCEL, (job_id,))
+        state: State | None = await cursor.fetchone()
+        if state == "cancelled":
+            await cursor.execute("update slots set job_id = null where job_id = %s", (job_id,))
+    if state is not None:
+        await events.record(connection, job_id, "cancelled" if state == "cancelled" else "cancel_requested", {})
+    return state
+
+
+async def mark_delivered(connection: AsyncConnection, job_id: int) -> None:
+    """The result is in the chat."""
+    cursor = await connection.execute(
+        "update jobs set state = 'delivered' where id = %s and state = 'collected'", (job_id,)
+    )
+    if cursor.rowcount:
+        await events.record(connection, job_id, "delivered", {})
+
+
+async def set_status_message(connection: AsyncConnection, job_id: int, message_id: int | None) -> None:
+    """Remember which chat message shows the job's progress; None when it is gone."""
+    await connection.execute("update jobs set status_message_id = %s where id = %s", (message_id, job_id))
+
+
+async def replay(connection: AsyncConnection, job_id: int) -> bool:
+    """Put a failed or dead job back into the queue with fresh attempts. False if it is neither."""
+    cursor = await connection.execute(
+        """update jobs set state = 'queued', attempt = 0, run_at = now(), fence = fence + 1, woken_at = null,
+               cancel_requested = false, prompt_id = null, backend = null, progress = null, error = null,
+               error_detail = null, ended_at = null, status_message_id = null
+           where id = %s and state in ('failed', 'dead')""",
+        (job_id,),
+    )
+    if not cursor.rowcount:
+        return False
+    await connection.execute("delete from deliveries where job_id = %s and kind in ('status', 'failure')", (job_id,))
+    await connection.execute("delete from attempts where job_id = %s", (job_id,))
+    await events.record(connection, job_id, "queued", {"replayed": True})
+    return True

@@ -1,0 +1,226 @@
+"""Who may work on a job, and until when. All times are the database's; the fence settles every race.
+
+A worker claims a placed job and holds it by heartbeats. What it writes at the end is guarded by fence and owner, so a
+worker that froze past its lease changes nothing. An expired lease puts the job back on its slot, with its prompt id, so
+that the next worker finds the prompt that the backend is rendering already.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, scalar_row
+
+from db import events
+from db.jobs import COLUMNS, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one job. `owner` is unique per process start; `seconds` is how long a heartbeat lasts."""
+
+    job_id: int
+    fence: int
+    owner: str
+    seconds: float
+
+
+CLAIM = f"""
+    update jobs set state = 'running', attempt = attempt + 1, fence = fence + 1, lease_owner = %(owner)s,
+        lease_until = now() + make_interval(secs => %(seconds)s), started_at = coalesce(started_at, now())
+    where id = (select id from jobs where id = %(job_id)s and state = 'placed' and fence = %(fence)s
+                for update skip locked)
+    returning {COLUMNS}
+"""
+
+OPEN_ATTEMPT = """
+    insert into attempts (job_id, number, fence, command_id, backend, prompt_id, worker)
+    values (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+async def claim(
+    connection: AsyncConnection, job_id: int, fence: int, owner: str, seconds: float
+) -> tuple[Job, Lease] | None:
+    """Take the placed job for `owner`; None if the wake-up was stale, doubled or late: then there is nothing to do."""
+    async with connection.cursor(row_factory=class_row(Job)) as cursor:
+        await cursor.execute(CLAIM, {"job_id": job_id, "fence": fence, "owner": owner, "seconds": seconds})
+        job = await cursor.fetchone()
+    if job is None:
+        return None
+    await connection.execute(
+        OPEN_ATTEMPT, (job.id, job.attempt, job.fence, job.command_id, job.backend, job.prompt_id, owner)
+    )
+    await events.record(connection, job.id, "running", {"attempt": job.attempt, "backend": job.backend})
+    return job, Lease(job.id, job.fence, owner, seconds)
+
+
+HELD = "id = %(job_id)s and fence = %(fence)s and lease_owner = %(owner)s and state = 'running'"
+
+
+def _values(lease: Lease, **more: Any) -> dict[str, Any]:
+    return {"job_id": lease.job_id, "fence": lease.fence, "owner": lease.owner, "seconds": lease.seconds, **more}
+
+
+async def heartbeat(connection: AsyncConnection, lease: Lease) -> bool | None:
+    """Extend the lease. None: it is lost, stop working; else whether cancellation was asked for."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            f"""update jobs set lease_until = now() + make_interval(secs => %(seconds)s)
+                where {HELD} returning cancel_requested""",
+            _values(lease),
+        )
+        asked: bool | None = await cursor.fetchone()
+        return asked
+
+
+async def set_prompt(connection: AsyncConnection, lease: Lease, prompt_id: str, command_id: int) -> bool:
+    """Write the prompt id, and the command version that builds it, before the prompt is posted. False: lease lost."""
+    cursor = await connection.execute(
+        f"update jobs set prompt_id = %(prompt_id)s, command_id = %(command_id)s where {HELD}",
+        _values(lease, prompt_id=prompt_id, command_id=command_id),
+    )
+    if not cursor.rowcount:
+        return False
+    await connection.execute(
+        "update attempts set prompt_id = %s, command_id = %s where job_id = %s and fence = %s",
+        (prompt_id, command_id, lease.job_id, lease.fence),
+    )
+    return True
+
+
+async def free_slot(connection: AsyncConnection, lease: Lease) -> None:
+    """The backend is done with the job's prompt: let the next job have its place while this one is collected."""
+    await connection.execute(
+        f"update slots set job_id = null where job_id = (select id from jobs where {HELD})", _values(lease)
+    )
+
+
+async def end(
+    connection: AsyncConnection,
+    lease: Lease,
+    state: Literal["collected", "failed", "cancelled", "dead"],
+    *,
+    error: str | None = None,
+    detail: str | None = None,
+) -> bool:
+    """End the job in the caller's transaction. False: fenced out, so the caller rolls back everything it wrote.
+
+    error: class name of what went wrong; detail: one line for the user, without prompt or media.
+    """
+    cursor = await connection.execute(
+        f"""update jobs set state = %(state)s, error = %(error)s, error_detail = %(detail)s, ended_at = now(),
+                lease_owner = null, lease_until = null, progress = null
+            where {HELD} and lease_until > now()""",
+        _values(lease, state=state, error=error, detail=detail),
+    )
+    if not cursor.rowcount:
+        return False
+    await _close(connection, lease, state, error)
+    await events.record(connection, lease.job_id, state, {"error": error} if error else {})
+    return True
+
+
+async def requeue(connection: AsyncConnection, lease: Lease, *, error: str, detail: str, delay_seconds: float) -> bool:
+    """Give the job back for another try on any backend, after a delay. False: fenced out."""
+    cursor = await connection.execute(
+        f"""update jobs set state = 'queued', run_at = now() + make_interval(secs => %(delay)s), backend = null,
+                prompt_id = null, woken_at = null, lease_owner = null, lease_until = null, progress = null,
+                fence = fence + 1, error = %(error)s, error_detail = %(detail)s
+            where {HELD} and lease_until > now()""",
+        _values(lease, delay=delay_seconds, error=error, detail=detail),
+    )
+    if not cursor.rowcount:
+        return False
+    await _close(connection, lease, "requeued", error)
+    await events.record(connection, lease.job_id, "queued", {"error": error, "delay_seconds": delay_seconds})
+    return True
+
+
+async def _close(connection: AsyncConnection, lease: Lease, outcome: str, error: str | None) -> None:
+    await connection.execute("update slots set job_id = null where job_id = %s", (lease.job_id,))
+    await connection.execute(
+        "update attempts set ended_at = now(), outcome = %s, error = %s where job_id = %s and fence = %s",
+        (outcome, error, lease.job_id, lease.fence),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """A job whose worker was lost: back on its slot ('placed'), cancelled as was asked, or dead after its last try."""
+
+    id: int
+    state: Literal["placed", "cancelled", "dead"]
+
+
+REAP = """
+    update jobs set
+        state = case when cancel_requested and prompt_id is null then 'cancelled'
+                     when attempt < max_attempts then 'placed' else 'dead' end,
+        error = case when attempt < max_attempts then error else 'WorkerLost' end,
+        fence = fence + 1, woken_at = null, lease_owner = null, lease_until = null, progress = null,
+        ended_at = case when attempt < max_attempts and not (cancel_requested and prompt_id is null)
+                        then null else now() end
+    where id in (select id from jobs where state = 'running' and lease_until < now()
+                 order by lease_until limit %s for update skip locked)
+    returning id, state
+"""
+
+
+async def reap(connection: AsyncConnection, limit: int = 100) -> list[Reaped]:
+    """Take jobs back from workers that stopped their heartbeat."""
+    async with connection.cursor(row_factory=class_row(Reaped)) as cursor:
+        await cursor.execute(REAP, (limit,))
+        reaped = await cursor.fetchall()
+    for job in reaped:
+        await connection.execute(
+            """update attempts set ended_at = now(), outcome = 'lost', error = 'WorkerLost'
+               where job_id = %s and ended_at is null""",
+            (job.id,),
+        )
+        if job.state != "placed":
+            await connection.execute("update slots set job_id = null where job_id = %s", (job.id,))
+        await events.record(connection, job.id, job.state, {"error": "WorkerLost"})
+    return reaped
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """What a Dramatiq message for `execute` carries."""
+
+    job_id: int
+    fence: int
+
+
+async def due_wakeups(connection: AsyncConnection, stale_seconds: float, limit: int = 100) -> list[Wakeup]:
+    """Placed jobs whose wake-up was never sent or seems lost; each is marked as woken now."""
+    async with connection.cursor(row_factory=class_row(Wakeup)) as cursor:
+        await cursor.execute(
+            """update jobs set woken_at = now()
+               where id in (select id from jobs where state = 'placed'
+                              and (woken_at is null or woken_at < now() - make_interval(secs => %s))
+                            order by woken_at nulls first limit %s for update skip locked)
+               returning id as job_id, fence""",
+            (stale_seconds, limit),
+        )
+        return await cursor.fetchall()
+
+
+async def remember_run(
+    connection: AsyncConnection, command: str, variant: str | None, device: str, seconds: float
+) -> None:
+    """Fold one measured run into the running mean of this command variant on this device."""
+    await connection.execute(
+        """insert into durations as known (command, variant, device, run_seconds) values (%s, %s, %s, %s)
+           on conflict (command, variant, device) do update set runs = known.runs + 1,
+               run_seconds = known.run_seconds
+                   + (excluded.run_seconds - known.run_seconds) / least(known.runs + 1, 20)""",
+        (command, variant or "", device, seconds),
+    )
+
+
+async def durations(connection: AsyncConnection) -> Mapping[tuple[str, str, str], float]:
+    """(command, variant or "", device) -> mean seconds of a run."""
+    cursor = await connection.execute("select command, variant, device, run_seconds from durations")
+    return {(command, variant, device): seconds async for command, variant, device, seconds in cursor}

@@ -1,0 +1,228 @@
+"""What the scheduler reads and writes: waiting jobs, backends and their slots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Jsonb
+
+from db import events
+
+LOCK = 0x7665696C_0001  # any fixed number: one scheduler at a time
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRow:
+    """A backend as configured. `slots` = 1 running + look-ahead."""
+
+    name: str
+    device: str
+    vram_gb: float
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackendState:
+    """A backend as last seen. missing: command (with variant, `flux --dev`) -> why it cannot run there."""
+
+    name: str
+    device: str
+    vram_gb: float
+    health: Literal["unknown", "ready", "away", "drained"]
+    health_reason: str | None
+    comfyui_version: str | None
+    warm_model_set: str | None
+    missing: Mapping[str, str]
+    checked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that may start now."""
+
+    id: int
+    command: str
+    variant: str | None
+    model_set: str
+    user_id: int | None
+    priority: int
+    queued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    """A place in a backend's pipeline; `job_id` None = free."""
+
+    backend: str
+    position: int
+    job_id: int | None
+
+
+async def sync_backends(connection: AsyncConnection, backends: Sequence[BackendRow]) -> None:
+    """Make tables `backends` and `slots` follow the registry. A slot in use stays until its job has left it."""
+    await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    names = [backend.name for backend in backends]
+    await connection.execute("delete from slots where job_id is null and not (backend = any(%s))", (names,))
+    await connection.execute(
+        """update backends set health = 'drained', health_reason = 'not in the registry' where not (name = any(%s))""",
+        (names,),
+    )
+    for backend in backends:
+        await connection.execute(
+            """insert into backends (name, device, vram_gb) values (%s, %s, %s)
+               on conflict (name) do update set device = excluded.device, vram_gb = excluded.vram_gb,
+                   health = case when backends.health_reason = 'not in the registry' then 'unknown'
+                                 else backends.health end,
+                   health_reason = nullif(backends.health_reason, 'not in the registry')""",
+            (backend.name, backend.device, backend.vram_gb),
+        )
+        await connection.execute(
+            """insert into slots (backend, position) select %s, generate_series(0, %s - 1) on conflict do nothing""",
+            (backend.name, backend.slots),
+        )
+        await connection.execute(
+            "delete from slots where backend = %s and position >= %s and job_id is null", (backend.name, backend.slots)
+        )
+
+
+async def report_backend(
+    connection: AsyncConnection,
+    name: str,
+    *,
+    health: Literal["ready", "away"],
+    reason: str | None = None,
+    comfyui_version: str | None = None,
+    missing: Mapping[str, str] | None = None,
+) -> None:
+    """Store what a check of the backend found; a drained backend stays drained."""
+    await connection.execute(
+        """update backends set health = %s, health_reason = %s, checked_at = now(),
+               comfyui_version = coalesce(%s, comfyui_version), missing = coalesce(%s, missing)
+           where name = %s and health <> 'drained'""",
+        (health, reason, comfyui_version, Jsonb(dict(missing)) if missing is not None else None, name),
+    )
+
+
+async def backends(connection: AsyncConnection) -> list[BackendState]:
+    """Every backend ever configured, by name."""
+    async with connection.cursor(row_factory=class_row(BackendState)) as cursor:
+        await cursor.execute(
+            """select name, device, vram_gb, health, health_reason, comfyui_version, warm_model_set, missing, checked_at
+               from backends order by name"""
+        )
+        return await cursor.fetchall()
+
+
+async def set_warm(connection: AsyncConnection, backend: str, model_set: str) -> None:
+    """The backend has these weights loaded now."""
+    await connection.execute("update backends set warm_model_set = %s where name = %s", (model_set, backend))
+
+
+async def lock(connection: AsyncConnection) -> None:
+    """Let no other scheduler decide until this transaction ends."""
+    await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+
+
+async def waiting(connection: AsyncConnection, limit: int) -> list[Waiting]:
+    """The first `limit` jobs that may start, in the order of the queue."""
+    async with connection.cursor(row_factory=class_row(Waiting)) as cursor:
+        await cursor.execute(
+            """select id, command, variant, model_set, user_id, priority, run_at as queued_at from jobs
+               where state = 'queued' and run_at <= now() order by priority desc, run_at, id limit %s""",
+            (limit,),
+        )
+        return await cursor.fetchall()
+
+
+async def slots(connection: AsyncConnection) -> list[SlotRow]:
+    """Every slot. Slots held by jobs that are over are freed first."""
+    await connection.execute(
+        """update slots set job_id = null from jobs
+           where jobs.id = slots.job_id and jobs.state not in ('placed', 'running')"""
+    )
+    async with connection.cursor(row_factory=class_row(SlotRow)) as cursor:
+        await cursor.execute("select backend, position, job_id from slots order by position, backend")
+        return await cursor.fetchall()
+
+
+async def busy_by_command(connection: AsyncConnection) -> Mapping[str, int]:
+    """command -> jobs that hold a place now."""
+    cursor = await connection.execute(
+        "select command, count(*) from jobs where state in ('placed', 'running') group by command"
+    )
+    return {command: count async for command, count in cursor}
+
+
+async def place(connection: AsyncConnection, job_id: int, backend: str, position: int, reason: str) -> int | None:
+    """Give the free slot to the waiting job. The fence of its wake-up, or None if the job does not wait any more."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """update jobs set state = 'placed', fence = fence + 1, backend = %s, placement = %s, placed_at = now(),
+                   woken_at = now() where id = %s and state = 'queued' returning fence""",
+            (backend, reason, job_id),
+        )
+        fence: int | None = await cursor.fetchone()
+        if fence is None:
+            return None
+        await cursor.execute(
+            "update slots set job_id = %s where backend = %s and position = %s and job_id is null",
+            (job_id, backend, position),
+        )
+    await events.record(connection, job_id, "placed", {"backend": backend})
+    return fence
+
+
+async def explain(connection: AsyncConnection, reasons: Mapping[int, str]) -> None:
+    """Store why each of these jobs still waits."""
+    if reasons:
+        await connection.execute(
+            """update jobs set placement = given.reason
+               from unnest(%s::bigint[], %s::text[]) as given (id, reason)
+               where jobs.id = given.id and jobs.state = 'queued' and jobs.placement is distinct from given.reason""",
+            (list(reasons), list(reasons.values())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """One version of a command, for the command -> workflow mapping."""
+
+    name: str
+    aliases: tuple[str, ...]
+    plugin: str
+    plugin_version: str
+    summary: str
+    workflow_digest: str
+    workflow: Mapping[str, Any] = field(repr=False)
+
+
+async def sync_commands(connection: AsyncConnection, commands: Sequence[CommandRow]) -> Mapping[str, int]:
+    """Make the mapping follow the registry: name -> id of the enabled row. Older versions stay, disabled."""
+    await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    ids: dict[str, int] = {}
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        for command in commands:
+            await cursor.execute(
+                """insert into commands (name, aliases, plugin, plugin_version, summary, workflow_digest, workflow)
+                   values (%s, %s, %s, %s, %s, %s, %s)
+                   on conflict (name, plugin, plugin_version, workflow_digest) do update
+                       set aliases = excluded.aliases, summary = excluded.summary, enabled = true, synced_at = now()
+                   returning id""",
+                (
+                    command.name,
+                    list(command.aliases),
+                    command.plugin,
+                    command.plugin_version,
+                    command.summary,
+                    command.workflow_digest,
+                    Jsonb(dict(command.workflow)),
+                ),
+            )
+            ids[command.name] = await cursor.fetchone()  # type: ignore[assignment]
+        await cursor.execute(
+            "update commands set enabled = false where enabled and not (id = any(%s))", (list(ids.values()),)
+        )
+    return ids

@@ -1,0 +1,35 @@
+"""What is forgotten, and when."""
+
+from dataclasses import dataclass
+
+from psycopg import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many rows of each table were deleted."""
+
+    updates: int
+    jobs: int
+    artifacts: int
+    deliveries: int
+
+
+async def forget_expired(connection: AsyncConnection, hours: float) -> Forgotten:
+    """Delete what is over and older than `hours`; updates only after a day, for as long as Telegram repeats them."""
+
+    async def delete(statement: str, age: float) -> int:
+        return (await connection.execute(statement, (age,))).rowcount
+
+    older = "< now() - make_interval(secs => %s * 3600)"
+    artifacts = await delete(f"delete from artifacts where created_at {older}", hours)
+    jobs = await delete(
+        f"""delete from jobs where coalesce(ended_at, created_at) {older}
+              and state not in ('queued', 'placed', 'running')""",
+        hours,
+    )
+    deliveries = await delete(
+        f"delete from deliveries where ended_at {older} and state not in ('pending', 'sending')", hours
+    )
+    updates = await delete(f"delete from updates where ended_at {older} and state <> 'pending'", max(hours, 24.0))
+    return Forgotten(updates=updates, jobs=jobs, artifacts=artifacts, deliveries=deliveries)
