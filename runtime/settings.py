@@ -1,5 +1,6 @@
 """What the operator sets in the environment. docs/operator.md lists every setting; a test keeps the two in step."""
 
+import hmac
 import re
 from functools import cached_property
 from pathlib import Path
@@ -73,10 +74,13 @@ class Settings(BaseSettings):
 
     @cached_property
     def webhook_secret(self) -> str:
-        """What Telegram sends in X-Telegram-Bot-Api-Secret-Token. Raises: SettingsInvalid if it is not set."""
-        if self.telegram_webhook_secret is None:
-            raise SettingsInvalid("TELEGRAM_WEBHOOK_SECRET is not set: choose a long random word of A-Z a-z 0-9 _ -")
-        return self.telegram_webhook_secret.get_secret_value()
+        """What Telegram sends in X-Telegram-Bot-Api-Secret-Token: as set, or derived from the bot's token.
+
+        The derived one is the same on every machine of a deployment and does not reveal the token.
+        """
+        if self.telegram_webhook_secret is not None:
+            return self.telegram_webhook_secret.get_secret_value()
+        return hmac.digest(self.bot_token.encode(), b"veilrun webhook secret", "sha256").hex()
 
 
 def read_settings(**overrides: Any) -> Settings:
