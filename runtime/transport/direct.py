@@ -1,0 +1,22 @@
+"""Straight to the backend over TCP: for servers on this machine, in the same network, or behind a VPN."""
+
+import aiohttp
+from yarl import URL
+
+from runtime.transport.address import is_hidden_service
+from runtime.transport.errors import AddressRefused
+from runtime.transport.interface import Lane
+from runtime.transport.sessions import KEEP_ALIVE_SECONDS, SessionTransport
+
+
+class DirectTransport(SessionTransport):
+    """A Transport with no proxy. Refuses names of hidden services before any resolver sees them."""
+
+    def _connector(self, lane: Lane) -> aiohttp.BaseConnector:
+        return aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+
+    def _admit(self, url: URL) -> None:
+        if is_hidden_service(url):
+            raise AddressRefused(
+                "this is the address of a hidden service, which `direct` never opens; set `transport: anon`"
+            )
