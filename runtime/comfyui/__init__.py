@@ -1,0 +1,78 @@
+"""A client of ComfyUI servers, and the rules that make a run on one of them certain."""
+
+from runtime.comfyui.answers import Device, History, OutputFile, Queue, SystemStats, UploadedImage
+from runtime.comfyui.cancel import Stopped, cancel
+from runtime.comfyui.catalogue import Catalogue
+from runtime.comfyui.client import ComfyClient
+from runtime.comfyui.collect import Output, collect, fetch
+from runtime.comfyui.errors import (
+    BackendError,
+    BackendMisconfigured,
+    BackendTimeout,
+    BackendUnreachable,
+    GraphProblem,
+    GraphProblems,
+    Interrupted,
+    LoadTimeout,
+    NodeFailed,
+    NoOutput,
+    OutOfMemory,
+    OutputMissing,
+    OutputTooLarge,
+    PromptLost,
+    QueueTimeout,
+    RunTimeout,
+    UnexpectedAnswer,
+    UploadRefused,
+    WorkflowRejected,
+)
+from runtime.comfyui.follow import OnProgress, Pace
+from runtime.comfyui.preflight import RequiredModel, check_graph, missing_models, raise_if_any
+from runtime.comfyui.progress import Progress
+from runtime.comfyui.run import run_and_collect, run_prompt
+from runtime.comfyui.submit import Prompt
+
+__all__ = [
+    "BackendError",
+    "BackendMisconfigured",
+    "BackendTimeout",
+    "BackendUnreachable",
+    "Catalogue",
+    "ComfyClient",
+    "Device",
+    "GraphProblem",
+    "GraphProblems",
+    "History",
+    "Interrupted",
+    "LoadTimeout",
+    "NoOutput",
+    "NodeFailed",
+    "OnProgress",
+    "OutOfMemory",
+    "Output",
+    "OutputFile",
+    "OutputMissing",
+    "OutputTooLarge",
+    "Pace",
+    "Progress",
+    "Prompt",
+    "PromptLost",
+    "Queue",
+    "QueueTimeout",
+    "RequiredModel",
+    "RunTimeout",
+    "Stopped",
+    "SystemStats",
+    "UnexpectedAnswer",
+    "UploadRefused",
+    "UploadedImage",
+    "WorkflowRejected",
+    "cancel",
+    "check_graph",
+    "collect",
+    "fetch",
+    "missing_models",
+    "raise_if_any",
+    "run_and_collect",
+    "run_prompt",
+]

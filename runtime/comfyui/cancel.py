@@ -1,0 +1,40 @@
+"""Stopping a prompt, whatever state it is in."""
+
+import asyncio
+from typing import Literal, TypeAlias
+
+from runtime.comfyui.answers import History
+from runtime.comfyui.client import ComfyClient
+from runtime.comfyui.submit import locate
+
+Stopped: TypeAlias = Literal["removed", "interrupted", "finished", "stopping"]
+
+CONFIRM_PAUSE_SECONDS = 0.2
+
+
+async def cancel(client: ComfyClient, prompt_id: str, *, patience_seconds: float = 10.0) -> Stopped:
+    """Take the prompt out of the queue or interrupt it, and see that it is so.
+
+    removed: it never ran, or the server does not know it; a pending prompt leaves no history entry. interrupted: it
+    ran and was stopped. finished: it ended by itself before it could be stopped. stopping: it still runs after
+    `patience_seconds`, since a model load, text encoding or VAE decoding cannot be cut short; the interrupt holds.
+
+    Raises: BackendUnreachable, UnexpectedAnswer.
+    """
+    deadline = asyncio.get_running_loop().time() + patience_seconds
+    while True:
+        await client.delete_pending([prompt_id])
+        await client.interrupt(prompt_id)  # it may have started between the two
+        whereabouts, _ = await locate(client, prompt_id)
+        if whereabouts is None:
+            whereabouts, _ = await locate(client, prompt_id)
+        match whereabouts:
+            case None:
+                return "removed"
+            case History(outcome="interrupted"):
+                return "interrupted"
+            case History():
+                return "finished"
+        if asyncio.get_running_loop().time() >= deadline:
+            return "stopping"
+        await asyncio.sleep(CONFIRM_PAUSE_SECONDS)

@@ -1,0 +1,203 @@
+"""Following a prompt to its end. Events are hints that make it quick; polling is what makes it certain."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from runtime.api.affinity import Limits
+from runtime.comfyui.answers import History
+from runtime.comfyui.client import ComfyClient
+from runtime.comfyui.errors import BackendError, BackendTimeout, LoadTimeout, PromptLost, QueueTimeout, RunTimeout
+from runtime.comfyui.events import Event
+from runtime.comfyui.listen import WAKE, Listener
+from runtime.comfyui.progress import Progress, ProgressMeter, is_sampler
+from runtime.comfyui.submit import Prompt, locate
+
+OnProgress: TypeAlias = Callable[[Progress], Awaitable[None] | None]
+
+HISTORY_PAUSES = (0.0, 0.02, 0.1, 0.5)
+"""Seconds between looks for a history entry that must be there any moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to poll, in seconds, and how long to bear with a server that does not answer.
+
+    healthy: while events come through. blind: while they do not. patience: unanswered polls for this long end it.
+    """
+
+    healthy: float = 3.0
+    blind: float = 0.35
+    patience: float = 30.0
+
+
+async def follow(
+    client: ComfyClient,
+    prompt: Prompt,
+    listener: Listener,
+    *,
+    on_progress: OnProgress | None = None,
+    limits: Limits | None = None,
+    pace: Pace | None = None,
+    events_expected: bool = True,
+) -> History:
+    """How the prompt ended, in whatever way. It has to be in the server's queue or history by now.
+
+    events_expected: False if it was posted by somebody else, so that it is unsure whether `listener` hears of it.
+
+    Raises: PromptLost if two polls in a row find it nowhere; QueueTimeout, LoadTimeout, RunTimeout;
+    BackendUnreachable after `pace.patience` without an answer.
+    """
+    follower = _Follower(client, prompt, listener, on_progress, limits or Limits(), pace or Pace(), events_expected)
+    return await follower.run()
+
+
+class _Follower:
+    def __init__(
+        self,
+        client: ComfyClient,
+        prompt: Prompt,
+        listener: Listener,
+        on_progress: OnProgress | None,
+        limits: Limits,
+        pace: Pace,
+        events_expected: bool,
+    ) -> None:
+        self._client = client
+        self._prompt = prompt
+        self._listener = listener
+        self._on_progress = on_progress
+        self._limits = limits
+        self._pace = pace
+        self._events_expected = events_expected
+        self._meter = ProgressMeter(prompt.graph)
+        self._reported: Progress | None = None
+        self._clock = asyncio.get_running_loop().time
+        self._queued_at = self._clock()
+        self._started_at: float | None = None
+        self._stepped_at: float | None = None
+        self._last_poll = self._clock()
+        self._look_now = not events_expected
+        self._away_since: float | None = None
+        self._missed = 0
+        self._counts_steps = any(is_sampler(node) for node in prompt.graph.values())
+
+    async def run(self) -> History:
+        while True:
+            history = await self._wait_and_look()
+            if history is not None:
+                if history.outcome == "success":
+                    self._meter.finish()
+                    await self._report()
+                return history
+            self._note_times()
+            await self._report()
+            self._check_limits()
+
+    async def _wait_and_look(self) -> History | None:
+        events = await self._listener.next_events(self._seconds_to_poll())
+        hints = [self._take(event) for event in events]
+        if any(hints):
+            history = await self._fresh_history()
+            if history is not None:
+                return history
+            self._look_now = True
+        return await self._poll() if self._seconds_to_poll() <= 0 else None
+
+    def _take(self, event: Event) -> bool:
+        """Apply one event; whether it hints at the end of this prompt."""
+        if event is WAKE or (event.kind == "status" and not self._sees_events):
+            self._look_now = True
+            return False
+        if event.kind == "status":
+            self._look_now = self._look_now or not self._meter.has_started  # the position in the queue may be another
+            return False
+        # Right after a reconnect the server sends `executing` without a prompt id; the socket's id is ours alone.
+        if event.prompt_id not in (self._prompt.prompt_id, None):
+            return False
+        self._meter.apply(event)
+        return event.is_end
+
+    @property
+    def _sees_events(self) -> bool:
+        return self._events_expected and self._listener.is_healthy
+
+    def _seconds_to_poll(self) -> float:
+        """Never sooner than the blind pace, so that a busy queue's `status` events bring no storm of polls."""
+        interval = self._pace.healthy if self._sees_events else self._pace.blind
+        if self._missed or self._away_since is not None or self._look_now:
+            interval = self._pace.blind
+        return self._last_poll + interval - self._clock()
+
+    async def _fresh_history(self) -> History | None:
+        for pause in HISTORY_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                history = await self._client.history(self._prompt.prompt_id)
+            except BackendError as error:
+                self._bear(error)
+                return None
+            if history is not None:
+                return history
+        return None
+
+    async def _poll(self) -> History | None:
+        self._look_now = False
+        try:
+            whereabouts, position = await locate(self._client, self._prompt.prompt_id)
+        except BackendError as error:
+            self._bear(error)
+            return None
+        finally:
+            self._last_poll = self._clock()
+        self._away_since = None
+        if isinstance(whereabouts, History):
+            return whereabouts
+        self._missed = self._missed + 1 if whereabouts is None else 0
+        if self._missed >= 2:
+            raise PromptLost(self._client.backend)
+        if position is not None:
+            self._meter.waits(position)
+        return None
+
+    def _bear(self, error: BackendError) -> None:
+        if not error.retry:
+            raise error
+        self._away_since = self._away_since or self._clock()
+        if self._clock() - self._away_since >= self._pace.patience:
+            raise error
+
+    def _note_times(self) -> None:
+        if self._meter.has_started and self._started_at is None:
+            self._started_at = self._clock()
+        if self._meter.reading.phase == "running" and self._stepped_at is None:
+            self._stepped_at = self._clock()
+
+    def _check_limits(self) -> None:
+        """Without steps to be seen, nobody can tell the load from the run: then both limits are one."""
+        limits, now = self._limits, self._clock()
+        overdue: BackendTimeout | None = None
+        if self._started_at is None:
+            if now - self._queued_at > limits.queue_seconds:
+                overdue = QueueTimeout(self._client.backend, limits.queue_seconds)
+        elif self._stepped_at is not None:
+            if now - self._stepped_at > limits.run_seconds:
+                overdue = RunTimeout(self._client.backend, limits.run_seconds)
+        elif self._counts_steps and self._sees_events:
+            if now - self._started_at > limits.load_seconds:
+                overdue = LoadTimeout(self._client.backend, limits.load_seconds)
+        elif now - self._started_at > limits.load_seconds + limits.run_seconds:
+            overdue = RunTimeout(self._client.backend, limits.load_seconds + limits.run_seconds)
+        if overdue is not None:
+            raise overdue
+
+    async def _report(self) -> None:
+        reading = self._meter.reading
+        if self._on_progress is None or reading == self._reported:
+            return
+        self._reported = reading
+        outcome = self._on_progress(reading)
+        if inspect.isawaitable(outcome):
+            await outcome
