@@ -1,0 +1,63 @@
+"""The HTTP client under the bot: pool, time limits, and no URL in any log, because every URL holds the token."""
+
+import ipaddress
+import logging
+import warnings
+from typing import Any
+from urllib.parse import urlsplit
+
+from telegram.error import BadRequest, NetworkError, RetryAfter
+from telegram.request import HTTPXRequest
+from telegram.warnings import PTBDeprecationWarning
+
+POOL_SIZE = 64
+CONNECT_SECONDS, READ_SECONDS, WRITE_SECONDS = 10.0, 30.0, 30.0
+UPLOAD_WRITE_SECONDS = 120.0  # for each piece of an upload, not for the whole
+POOL_SECONDS = 20.0
+BARE_429_SECONDS = 5.0  # a proxy's 429 without retry_after
+
+
+class Wire(HTTPXRequest):
+    """Requests of one bot. Answers that python-telegram-bot would blur get their own error."""
+
+    async def do_request(self, *arguments: Any, **named: Any) -> tuple[int, bytes]:
+        """Status and body. Raises: TelegramError."""
+        status, body = await super().do_request(*arguments, **named)
+        if status == 413:
+            raise BadRequest("Request Entity Too Large")
+        if status == 429 and b"retry_after" not in body:
+            raise RetryAfter(int(BARE_429_SECONDS))
+        if status >= 500:  # the body may be a proxy's page: nothing in it is for us
+            raise NetworkError(f"HTTP {status}")
+        return status, body
+
+
+def open_wire(api_url: str) -> Wire:
+    """A client for the Bot API at `api_url`. Proxies from the environment are used, except towards this machine."""
+    silence_url_logs()
+    warnings.filterwarnings("ignore", "(?s).*retry_after", PTBDeprecationWarning)  # both its types are understood
+    return Wire(
+        connection_pool_size=POOL_SIZE,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        write_timeout=WRITE_SECONDS,
+        pool_timeout=POOL_SECONDS,
+        media_write_timeout=UPLOAD_WRITE_SECONDS,
+        httpx_kwargs={"trust_env": False} if _is_loopback(api_url) else {},
+    )
+
+
+def silence_url_logs() -> None:
+    """Keep the lines of httpx (URLs at INFO) and python-telegram-bot (URLs, prompts and answers) out of all logs."""
+    for name in ("httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
+    logging.getLogger("telegram").setLevel(logging.CRITICAL)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
