@@ -28,6 +28,16 @@ async def block(connection: AsyncConnection, chat_id: int) -> None:
     )
 
 
+async def open_jobs(connection: AsyncConnection, chat_id: int) -> list[int]:
+    """Ids of the chat's jobs that are not over."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "select id from jobs where chat_id = %s and state in ('queued', 'placed', 'running') order by id",
+            (chat_id,),
+        )
+        return await cursor.fetchall()
+
+
 async def hush(connection: AsyncConnection, chat_id: int, seconds: float) -> None:
     """Telegram answered 429: send nothing to this chat for so long."""
     await connection.execute(
@@ -60,14 +70,28 @@ async def refuse(connection: AsyncConnection, chat_id: int) -> bool:
 
 
 async def migrate(connection: AsyncConnection, old: int, new: int) -> None:
-    """A group became a supergroup: what is owed to it, and what it remembers, moves to the new id."""
+    """A group became a supergroup: what is owed to it, and what it remembers, moves to the new id.
+
+    Message ids do not: the supergroup counts its own, so nothing may be answered or edited by the old ones.
+    """
     await connection.execute(
         """insert into chats (chat_id, kind, language, settings)
            select %s, 'supergroup', language, settings from chats where chat_id = %s on conflict do nothing""",
         (new, old),
     )
-    for table in ("deliveries", "jobs"):
-        await connection.execute(f"update {table} set chat_id = %s where chat_id = %s", (new, old))
+    moved = {"new": new, "old": old}
+    for statement in (
+        "update deliveries set chat_id = %(new)s, payload = payload - 'reply_to' where chat_id = %(old)s",
+        """update jobs set chat_id = %(new)s, message_id = null, status_message_id = null
+           where chat_id = %(old)s""",
+        "update artifacts set chat_id = %(new)s, message_id = null where chat_id = %(old)s",
+    ):
+        await connection.execute(statement, moved)
+    await connection.execute(
+        """update sessions set chat_id = %(new)s where chat_id = %(old)s and not exists
+               (select from sessions as newer where newer.chat_id = %(new)s and newer.user_id = sessions.user_id)""",
+        moved,
+    )
 
 
 async def last_artifact(connection: AsyncConnection, chat_id: int, user_id: int) -> int | None:
@@ -86,6 +110,16 @@ async def remember(connection: AsyncConnection, chat_id: int, user_id: int, arti
         """insert into sessions (chat_id, user_id, last_artifact_id) values (%s, %s, %s)
            on conflict (chat_id, user_id) do update
                set last_artifact_id = excluded.last_artifact_id, updated_at = now()""",
+        (chat_id, user_id, artifact_id),
+    )
+
+
+async def remember_shown(connection: AsyncConnection, chat_id: int, user_id: int, artifact_id: int) -> None:
+    """As `remember`, unless the user has a newer result there already."""
+    await connection.execute(
+        """insert into sessions as known (chat_id, user_id, last_artifact_id) values (%s, %s, %s)
+           on conflict (chat_id, user_id) do update set updated_at = now(),
+               last_artifact_id = greatest(known.last_artifact_id, excluded.last_artifact_id)""",
         (chat_id, user_id, artifact_id),
     )
 

@@ -17,7 +17,10 @@ Kind: TypeAlias = Literal["notice", "status", "result", "failure", "original"]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A row of `deliveries` that this process is to send. `payload` may hold words of the user: never log it."""
+    """A row of `deliveries` that this process is to send. `payload` may hold words of the user: never log it.
+
+    message_ids: what an earlier try has put into the chat already (part of an album too large for one message).
+    """
 
     id: int
     chat_id: int
@@ -25,6 +28,7 @@ class Delivery:
     kind: Kind
     attempts: int
     created_at: datetime
+    message_ids: Sequence[int]
     payload: Mapping[str, Any] = field(repr=False)
 
 
@@ -42,14 +46,16 @@ async def owe(
         return delivery_id
 
 
-CLAIM = """
+COLUMNS = "id, chat_id, job_id, kind, attempts, created_at, message_ids, payload"
+
+CLAIM = f"""
     update deliveries set state = 'sending', attempts = attempts + 1,
         lease_until = now() + make_interval(secs => %(seconds)s)
     where id = (select deliveries.id from deliveries left join chats using (chat_id)
                 where deliveries.id = %(id)s and state = 'pending' and run_at <= now()
                   and (quiet_until is null or quiet_until <= now())
                 for update of deliveries skip locked)
-    returning id, chat_id, job_id, kind, attempts, created_at, payload
+    returning {COLUMNS}
 """
 
 
@@ -58,6 +64,16 @@ async def claim(connection: AsyncConnection, delivery_id: int, seconds: float) -
     async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         await cursor.execute(CLAIM, {"id": delivery_id, "seconds": seconds})
         return await cursor.fetchone()
+
+
+async def defer(connection: AsyncConnection, delivery_id: int) -> None:
+    """If the chat is to be left in peace for now, have the message come up again as soon as that is over."""
+    await connection.execute(
+        """update deliveries set run_at = quiet_until, woken_at = null from chats
+           where deliveries.id = %s and state = 'pending' and chats.chat_id = deliveries.chat_id
+             and quiet_until > now()""",
+        (delivery_id,),
+    )
 
 
 async def hold(connection: AsyncConnection, delivery_id: int, seconds: float) -> None:
@@ -75,6 +91,23 @@ async def sent(connection: AsyncConnection, delivery_id: int, message_ids: Seque
                payload = '{}' where id = %s and state in ('sending', 'unknown')""",
         (list(message_ids), delivery_id),
     )
+
+
+async def note(connection: AsyncConnection, delivery_id: int, message_ids: Sequence[int]) -> None:
+    """A part of it is in the chat, as these messages; the rest is still to be sent."""
+    await connection.execute(
+        "update deliveries set message_ids = %s where id = %s and state = 'sending'", (list(message_ids), delivery_id)
+    )
+
+
+async def reopen(connection: AsyncConnection, delivery_id: int, chat_id: int) -> bool:
+    """Send it again, as somebody in its chat asked for. False unless its outcome is unknown."""
+    cursor = await connection.execute(
+        """update deliveries set state = 'pending', run_at = now(), woken_at = now(), error = null, ended_at = null
+           where id = %s and chat_id = %s and state = 'unknown'""",
+        (delivery_id, chat_id),
+    )
+    return cursor.rowcount == 1
 
 
 async def postpone(connection: AsyncConnection, delivery_id: int, delay_seconds: float, error: str) -> None:
@@ -100,10 +133,10 @@ async def flag_lost(connection: AsyncConnection, limit: int = 100) -> list[Deliv
     """Flag as `unknown` what a crashed process was sending; these are returned so that the chat can be asked."""
     async with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         await cursor.execute(
-            """update deliveries set state = 'unknown', error = 'SenderLost', ended_at = now(), lease_until = null
+            f"""update deliveries set state = 'unknown', error = 'SenderLost', ended_at = now(), lease_until = null
                where id in (select id from deliveries where state = 'sending' and lease_until < now()
                             limit %s for update skip locked)
-               returning id, chat_id, job_id, kind, attempts, created_at, payload""",
+               returning {COLUMNS}""",
             (limit,),
         )
         return await cursor.fetchall()

@@ -227,6 +227,15 @@ async def mark_delivered(connection: AsyncConnection, job_id: int) -> None:
         await events.record(connection, job_id, "delivered", {})
 
 
+async def mark_undelivered(connection: AsyncConnection, job_id: int, error: str) -> None:
+    """The result cannot be sent to the chat, ever."""
+    cursor = await connection.execute(
+        "update jobs set state = 'failed', error = %s where id = %s and state = 'collected'", (error, job_id)
+    )
+    if cursor.rowcount:
+        await events.record(connection, job_id, "failed", {"error": error})
+
+
 async def set_status_message(connection: AsyncConnection, job_id: int, message_id: int | None) -> None:
     """Remember which chat message shows the job's progress; None when it is gone."""
     await connection.execute("update jobs set status_message_id = %s where id = %s", (message_id, job_id))
