@@ -1,0 +1,1 @@
+"""The schema's history: SQL files, applied in order by the revisions in `versions/`."""

@@ -1,0 +1,82 @@
+"""Real parts for every test: a PostgreSQL server for the run, and a fresh, migrated database for each test."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict
+
+from db import migrate
+from db.embedded import embedded_database
+
+TEMPLATE = "veilrun_template"
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of the test's own."""
+
+    dsn: str
+
+    async def connect(self, *, autocommit: bool = True) -> AsyncConnection:
+        return await AsyncConnection.connect(self.dsn, autocommit=autocommit)
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[str]:
+    """The address of a server that lives as long as the test run: DATABASE_URL, or the embedded one."""
+    with ExitStack() as stack:
+        dsn = os.environ.get("DATABASE_URL")
+        if not dsn:
+            folder = Path(tempfile.mkdtemp(prefix="veilrun-tests-"))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.chmod(0o711)  # as root, the server runs as another user
+            dsn = stack.enter_context(embedded_database(folder))
+        template = f"{TEMPLATE}_{os.getpid()}"
+        _administer(dsn, sql.SQL("create database {}").format(sql.Identifier(template)))
+        stack.callback(_administer, dsn, sql.SQL("drop database {}").format(sql.Identifier(template)))
+        migrate.upgrade(_named(dsn, template))
+        yield dsn
+
+
+@pytest.fixture
+def database(database_server: str) -> Iterator[Database]:
+    """A fresh database with the whole schema."""
+    name = f"veilrun_test_{os.getpid()}_{next(_numbers)}"
+    template = sql.Identifier(f"{TEMPLATE}_{os.getpid()}")
+    _administer(
+        database_server,
+        sql.SQL("create database {} template {} strategy file_copy").format(sql.Identifier(name), template),
+    )
+    yield Database(_named(database_server, name))
+    _administer(database_server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def empty_database(database_server: str) -> Iterator[Database]:
+    """A database with nothing in it."""
+    name = f"veilrun_empty_{os.getpid()}_{next(_numbers)}"
+    _administer(database_server, sql.SQL("create database {}").format(sql.Identifier(name)))
+    yield Database(_named(database_server, name))
+    _administer(database_server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _named(dsn: str, name: str) -> str:
+    """The same server, another database; as a URL, since the broker takes nothing else."""
+    parts = {key: str(value) for key, value in conninfo_to_dict(dsn).items() if key != "dbname"}
+    return f"postgresql:///{quote(name)}?{urlencode(parts, quote_via=quote)}"
+
+
+def _administer(dsn: str, statement: sql.Composed) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement)
