@@ -1,0 +1,1 @@
+"""The pictures that a sandbox server paints instead of rendering."""
