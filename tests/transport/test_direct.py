@@ -26,7 +26,7 @@ SERVICE = "http://" + "a" * 56
 
 
 def test_an_unknown_transport_names_those_there_are() -> None:
-    with pytest.raises(UnknownTransport, match="'carrier-pigeon'.*direct"):
+    with pytest.raises(UnknownTransport, match=r"'carrier-pigeon'.*direct"):
         open_transport("carrier-pigeon")
 
 
@@ -370,7 +370,7 @@ async def test_connections_are_kept_alive_within_a_lane_and_not_shared_between_l
 
     url = await serve(note)
     for lane in ("api", "api", "transfer"):
-        async with transport.request("GET", url, lane=lane) as reply:  # type: ignore[arg-type]
+        async with transport.request("GET", url, lane=lane) as reply:
             await reply.read()
 
     assert ports[0] == ports[1] != ports[2]
