@@ -21,11 +21,7 @@ from runtime.sandbox.telegram.people import Chat, User
 from runtime.sandbox.telegram.state import World
 
 _STATIC = Path(__file__).parent / "static"
-_TYPES = {
-    "index.html": "text/html",
-    "app.css": "text/css",
-    "icons.svg": "image/svg+xml",
-}
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -152,7 +148,7 @@ class ChatPage:
         return web.json_response({})
 
     def _asset(self, name: str) -> web.Response:
-        kind = "text/javascript" if name.endswith(".js") else _TYPES[name]
+        kind = _TYPES[name.rsplit(".", 1)[1]]
         return web.Response(
             text=(_STATIC / name).read_text("utf-8"), headers=_HEADERS, content_type=kind, charset="utf-8"
         )
@@ -202,6 +198,8 @@ class ChatPage:
         return {
             "me": user.account.to_json(),
             "bot": world.bot.to_json(),
+            "people": [account.first_name for account in world.accounts.values()],
+            "bot_connected": world.webhook is not None or world.polls > 0,
             "chats": [self._shown_chat(room, user) for room in world.rooms.values() if user.id in room.members],
         }
 

@@ -48,6 +48,7 @@ async def set_webhook(bench: Bench, call: Call) -> Answer:
     if call.flag("drop_pending_updates"):
         world.updates.clear()
     previous, world.webhook = world.webhook, webhook
+    world.events.publish("chats", None)
     world.updates.arrivals.wake()
     if previous == webhook:
         return Answer(True, "Webhook is already set")
@@ -103,6 +104,8 @@ async def get_updates(bench: Bench, call: Call) -> list[dict[str, Any]]:
     seconds = call.integer("timeout", 0, 0, limits.LONG_POLL_SECONDS)
 
     world.polls += 1
+    if world.polls == 1:
+        world.events.publish("chats", None)
     mine = world.polls
     world.updates.arrivals.wake()
 
