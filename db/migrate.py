@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias, cast
 
 import dramatiq_postgres.schema
 import psycopg
@@ -20,6 +21,8 @@ from psycopg import sql
 from sqlalchemy import Connection, create_engine, pool
 
 from db.errors import SchemaError
+
+Raw: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x7665696C_0003  # any fixed number: one migration at a time
@@ -40,6 +43,8 @@ def upgrade(dsn: str, folder: Path = FOLDER) -> None:
     """
     with _locked(dsn, folder) as (connection, raw):
         config = _config(folder)
+        raw.execute("create table if not exists schema_files (revision text primary key, sha256 text not null)")
+        raw.commit()
         _check(raw, config, folder)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
@@ -59,27 +64,18 @@ def status(dsn: str, folder: Path = FOLDER) -> Status:
 def apply_file(revision: str) -> None:
     """Run `<revision>.sql` in Alembic's transaction; for the modules in `versions/`."""
     folder = Path(op.get_context().config.get_main_option("script_location") or FOLDER)  # type: ignore[union-attr]
-    raw = op.get_bind().connection.dbapi_connection
-    if not isinstance(raw, psycopg.Connection):
-        raise SchemaError("migrations run on psycopg connections only")
-    raw.execute((folder / f"{revision}.sql").read_bytes())
+    cast(Raw, op.get_bind().connection.dbapi_connection).execute((folder / f"{revision}.sql").read_bytes())
 
 
 @contextmanager
-def _locked(dsn: str, folder: Path) -> Iterator[tuple[Connection, "psycopg.Connection[tuple[object, ...]]"]]:
+def _locked(dsn: str, folder: Path) -> Iterator[tuple[Connection, Raw]]:
     """A connection that holds the lock, as SQLAlchemy's and as psycopg's."""
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=pool.NullPool)
     with engine.connect() as connection:
-        raw = connection.connection.dbapi_connection
-        assert isinstance(raw, psycopg.Connection)
+        raw = cast(Raw, connection.connection.dbapi_connection)
         raw.execute("select pg_advisory_lock(%s)", (LOCK,))
         raw.commit()
-        try:
-            yield connection, raw
-        finally:
-            connection.rollback()
-            raw.execute("select pg_advisory_unlock(%s)", (LOCK,))
-            raw.commit()
+        yield connection, raw
 
 
 def _config(folder: Path) -> Config:
@@ -93,7 +89,7 @@ def _revisions(config: Config) -> list[str]:
     return [script.revision for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))]
 
 
-def _status(raw: "psycopg.Connection[tuple[object, ...]]", config: Config) -> Status:
+def _status(raw: Raw, config: Config) -> Status:
     revisions = _revisions(config)
     current = None
     if _exists(raw, "schema_version"):
@@ -105,17 +101,16 @@ def _status(raw: "psycopg.Connection[tuple[object, ...]]", config: Config) -> St
     return Status(tuple(revisions[:reached]), tuple(revisions[reached:]))
 
 
-def _check(raw: "psycopg.Connection[tuple[object, ...]]", config: Config, folder: Path) -> None:
+def _check(raw: Raw, config: Config, folder: Path) -> None:
     applied = _status(raw, config).applied
-    known = dict(raw.execute("select revision, sha256 from schema_files").fetchall()) if applied else {}
     for revision in applied:
-        if known.get(revision) not in (None, _digest(folder, revision)):
+        row = raw.execute("select sha256 from schema_files where revision = %s", (revision,)).fetchone()
+        if row and row[0] != _digest(folder, revision):
             raise SchemaError(f"{revision}.sql was edited after it was applied: restore it and add a new file instead")
     raw.rollback()
 
 
-def _remember(raw: "psycopg.Connection[tuple[object, ...]]", config: Config, folder: Path) -> None:
-    raw.execute("create table if not exists schema_files (revision text primary key, sha256 text not null)")
+def _remember(raw: Raw, config: Config, folder: Path) -> None:
     for revision in _revisions(config):
         raw.execute(
             "insert into schema_files (revision, sha256) values (%s, %s) on conflict do nothing",
@@ -123,7 +118,7 @@ def _remember(raw: "psycopg.Connection[tuple[object, ...]]", config: Config, fol
         )
 
 
-def _exists(raw: "psycopg.Connection[tuple[object, ...]]", table: str) -> bool:
+def _exists(raw: Raw, table: str) -> bool:
     row = raw.execute(sql.SQL("select to_regclass({})").format(sql.Literal(table))).fetchone()
     return bool(row and row[0])
 

@@ -1,0 +1,116 @@
+"""The schema gets up to date whoever starts first, and however it is interrupted."""
+
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from db import migrate
+from db.errors import SchemaError
+from tests.conftest import Database
+
+UPGRADE = "import sys; from db import migrate; migrate.upgrade(sys.argv[1])"
+
+
+def tables(dsn: str) -> set[str]:
+    with psycopg.connect(dsn) as connection:
+        return {row[0] for row in connection.execute("select tablename from pg_tables where schemaname = 'public'")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the migrations, to be changed."""
+    return Path(shutil.copytree(migrate.FOLDER, tmp_path / "migrations"))
+
+
+def add_revision(folder: Path, name: str, after: str, statement: str) -> None:
+    (folder / f"{name}.sql").write_text(statement)
+    (folder / "versions" / f"{name}.py").write_text(
+        f"from db.migrate import apply_file\nrevision = {name!r}\ndown_revision = {after!r}\n"
+        "def upgrade():\n    apply_file(revision)\n"
+    )
+
+
+def test_an_empty_database_gets_the_whole_schema(empty_database: Database) -> None:
+    assert migrate.status(empty_database.dsn).applied == ()
+
+    migrate.upgrade(empty_database.dsn)
+
+    found = migrate.status(empty_database.dsn)
+    assert found.pending == ()
+    assert {"updates", "chats", "sessions", "commands", "jobs", "attempts", "artifacts", "deliveries"} <= tables(
+        empty_database.dsn
+    )
+    assert {"backends", "slots", "events"} <= tables(empty_database.dsn)
+
+
+def test_again_changes_nothing(empty_database: Database) -> None:
+    migrate.upgrade(empty_database.dsn)
+    before = tables(empty_database.dsn)
+
+    migrate.upgrade(empty_database.dsn)
+
+    assert tables(empty_database.dsn) == before
+
+
+@pytest.mark.slow
+async def test_three_machines_may_start_at_once(empty_database: Database) -> None:
+    starting = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", UPGRADE, empty_database.dsn) for _ in range(3)
+    ]
+
+    assert [await process.wait() for process in starting] == [0, 0, 0]
+    assert migrate.status(empty_database.dsn).pending == ()
+
+
+@pytest.mark.slow
+async def test_killed_in_the_middle_the_next_start_finishes(empty_database: Database, folder: Path) -> None:
+    add_revision(folder, "0002_slow", "0001_first", "create table half (x int); select pg_sleep(60);")
+    code = (
+        "import sys; from pathlib import Path; from db import migrate; migrate.upgrade(sys.argv[1], Path(sys.argv[2]))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, empty_database.dsn, str(folder))
+    async with asyncio.timeout(20), await empty_database.connect() as connection:
+        while True:
+            found = await connection.execute(
+                "select pid from pg_stat_activity where datname = current_database() and query like '%pg_sleep(60)%'"
+                " and pid <> pg_backend_pid()"
+            )
+            if row := await found.fetchone():
+                break
+        process.kill()
+        await process.wait()
+        await connection.execute("select pg_terminate_backend(%s)", row)  # the server notices a dead client late
+
+    (folder / "0002_slow.sql").write_text("create table half (x int);")
+    await asyncio.to_thread(migrate.upgrade, empty_database.dsn, folder)
+
+    assert "half" in tables(empty_database.dsn)
+
+
+def test_an_edited_file_is_refused(empty_database: Database, folder: Path) -> None:
+    migrate.upgrade(empty_database.dsn, folder)
+    with (folder / "0001_first.sql").open("a") as file:
+        file.write("-- a second thought\n")
+
+    with pytest.raises(SchemaError, match="was edited after it was applied"):
+        migrate.upgrade(empty_database.dsn, folder)
+
+
+def test_a_schema_newer_than_the_code_is_refused(empty_database: Database, folder: Path) -> None:
+    add_revision(folder, "0002_next", "0001_first", "create table next (x int);")
+    migrate.upgrade(empty_database.dsn, folder)
+
+    with pytest.raises(SchemaError, match="upgrade veilrun"):
+        migrate.upgrade(empty_database.dsn)
+
+
+def test_percent_signs_and_colons_in_sql_are_left_alone(empty_database: Database, folder: Path) -> None:
+    add_revision(folder, "0002_odd", "0001_first", "create table odd (x text default '100 %s :name %(y)s');")
+
+    migrate.upgrade(empty_database.dsn, folder)
+
+    assert "odd" in tables(empty_database.dsn)
