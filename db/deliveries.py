@@ -33,14 +33,23 @@ class Delivery:
 
 
 async def owe(
-    connection: AsyncConnection, chat_id: int, kind: Kind, payload: Mapping[str, Any], job_id: int | None = None
+    connection: AsyncConnection,
+    chat_id: int,
+    kind: Kind,
+    payload: Mapping[str, Any],
+    job_id: int | None = None,
+    *,
+    is_woken: bool = True,
 ) -> int | None:
-    """Owe the chat a message. Its id, or None if this job owes one of this kind already."""
+    """Owe the chat a message. Its id, or None if this job owes one of this kind already.
+
+    is_woken: the caller tells a sender as soon as it has committed; else the next sweep does.
+    """
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(
-            """insert into deliveries (chat_id, job_id, kind, payload, woken_at) values (%s, %s, %s, %s, now())
-               on conflict do nothing returning id""",
-            (chat_id, job_id, kind, Jsonb(dict(payload))),
+            """insert into deliveries (chat_id, job_id, kind, payload, woken_at)
+               values (%s, %s, %s, %s, case when %s then now() end) on conflict do nothing returning id""",
+            (chat_id, job_id, kind, Jsonb(dict(payload)), is_woken),
         )
         delivery_id: int | None = await cursor.fetchone()
         return delivery_id

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
-from db import events
+from db import deliveries, events
 from db.jobs import COLUMNS, Job
 
 
@@ -24,6 +24,14 @@ class Lease:
     fence: int
     owner: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """What a Dramatiq message for `execute` carries."""
+
+    job_id: int
+    fence: int
 
 
 CLAIM = f"""
@@ -138,6 +146,28 @@ async def requeue(connection: AsyncConnection, lease: Lease, *, error: str, deta
     return True
 
 
+async def hand_back(connection: AsyncConnection, lease: Lease) -> Wakeup | None:
+    """Leave the job on its slot, with its prompt, to the next worker. The wake-up to send; None: lease lost already.
+
+    It costs the job none of its tries.
+    """
+    async with connection.cursor(row_factory=class_row(Wakeup)) as cursor:
+        await cursor.execute(
+            f"""update jobs set state = 'placed', max_attempts = max_attempts + 1, fence = fence + 1, woken_at = now(),
+                    lease_owner = null, lease_until = null
+                where {HELD} and lease_until > now() returning id as job_id, fence""",
+            _values(lease),
+        )
+        wakeup = await cursor.fetchone()
+    if wakeup is not None:
+        await connection.execute(
+            "update attempts set ended_at = now(), outcome = 'handed back' where job_id = %s and fence = %s",
+            (lease.job_id, lease.fence),
+        )
+        await events.record(connection, lease.job_id, "placed", {"handed_back": True})
+    return wakeup
+
+
 async def _close(connection: AsyncConnection, lease: Lease, outcome: str, error: str | None) -> None:
     await connection.execute("update slots set job_id = null where job_id = %s", (lease.job_id,))
     await connection.execute(
@@ -152,6 +182,7 @@ class Reaped:
 
     id: int
     state: Literal["placed", "cancelled", "dead"]
+    chat_id: int | None
 
 
 REAP = """
@@ -159,17 +190,19 @@ REAP = """
         state = case when cancel_requested and prompt_id is null then 'cancelled'
                      when attempt < max_attempts then 'placed' else 'dead' end,
         error = case when attempt < max_attempts then error else 'WorkerLost' end,
+        error_detail = case when attempt < max_attempts then error_detail
+                            else 'It was started ' || attempt || ' times, and the program ended each time.' end,
         fence = fence + 1, woken_at = null, lease_owner = null, lease_until = null, progress = null,
         ended_at = case when attempt < max_attempts and not (cancel_requested and prompt_id is null)
                         then null else now() end
     where id in (select id from jobs where state = 'running' and lease_until < now()
                  order by lease_until limit %s for update skip locked)
-    returning id, state
+    returning id, state, chat_id
 """
 
 
 async def reap(connection: AsyncConnection, limit: int = 100) -> list[Reaped]:
-    """Take jobs back from workers that stopped their heartbeat."""
+    """Take jobs back from workers that stopped their heartbeat; of those that are dead by now the chat is to be told."""
     async with connection.cursor(row_factory=class_row(Reaped)) as cursor:
         await cursor.execute(REAP, (limit,))
         reaped = await cursor.fetchall()
@@ -181,16 +214,10 @@ async def reap(connection: AsyncConnection, limit: int = 100) -> list[Reaped]:
         )
         if job.state != "placed":
             await connection.execute("update slots set job_id = null where job_id = %s", (job.id,))
+        if job.state == "dead" and job.chat_id is not None:
+            await deliveries.owe(connection, job.chat_id, "failure", {}, job.id, is_woken=False)
         await events.record(connection, job.id, job.state, {"error": "WorkerLost"})
     return reaped
-
-
-@dataclass(frozen=True, slots=True)
-class Wakeup:
-    """What a Dramatiq message for `execute` carries."""
-
-    job_id: int
-    fence: int
 
 
 async def due_wakeups(connection: AsyncConnection, stale_seconds: float, limit: int = 100) -> list[Wakeup]:

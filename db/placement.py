@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
-from db import events
+from db import deliveries, events
 
 LOCK = 0x7665696C_0001  # any fixed number: one scheduler at a time
 
@@ -41,7 +41,7 @@ class BackendState:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that may start now."""
+    """A job that may start, as of `seen_at`, the database's clock."""
 
     id: int
     command: str
@@ -50,6 +50,7 @@ class Waiting:
     user_id: int | None
     priority: int
     queued_at: datetime
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,10 @@ async def report_backend(
     """Store what a check of the backend found; a drained backend stays drained."""
     await connection.execute(
         """update backends set health = %s, health_reason = %s, checked_at = now(),
-               comfyui_version = coalesce(%s, comfyui_version), missing = coalesce(%s, missing)
+               comfyui_version = coalesce(%s, comfyui_version), missing = coalesce(%s, missing),
+               warm_model_set = case when %s = 'away' then null else warm_model_set end
            where name = %s and health <> 'drained'""",
-        (health, reason, comfyui_version, Jsonb(dict(missing)) if missing is not None else None, name),
+        (health, reason, comfyui_version, Jsonb(dict(missing)) if missing is not None else None, health, name),
     )
 
 
@@ -126,14 +128,22 @@ async def lock(connection: AsyncConnection) -> None:
     await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
 
 
+WAITING = """
+    select id, command, variant, model_set, user_id, priority, run_at as queued_at, now() as seen_at
+    from (select id, command, variant, model_set, user_id, priority, run_at,
+              row_number() over (partition by command, variant order by priority desc, run_at, id) as place
+          from jobs where state = 'queued' and run_at <= now()) as due
+    where place <= %s order by priority desc, run_at, id
+"""
+
+
 async def waiting(connection: AsyncConnection, limit: int) -> list[Waiting]:
-    """The first `limit` jobs that may start, in the order of the queue."""
+    """The first `limit` jobs of each command variant that may start, in the order of the queue.
+
+    The window is per command, so that a crowd before one GPU hides no job that could run on another.
+    """
     async with connection.cursor(row_factory=class_row(Waiting)) as cursor:
-        await cursor.execute(
-            """select id, command, variant, model_set, user_id, priority, run_at as queued_at from jobs
-               where state = 'queued' and run_at <= now() order by priority desc, run_at, id limit %s""",
-            (limit,),
-        )
+        await cursor.execute(WAITING, (limit,))
         return await cursor.fetchall()
 
 
@@ -156,23 +166,43 @@ async def busy_by_command(connection: AsyncConnection) -> Mapping[str, int]:
     return {command: count async for command, count in cursor}
 
 
+PLACE = """
+    with slot as (select backend, position from slots
+                  where backend = %(backend)s and position = %(position)s and job_id is null for update),
+    placed as (update jobs set state = 'placed', fence = fence + 1, backend = slot.backend, placement = %(reason)s,
+                   placed_at = now(), woken_at = now()
+               from slot where id = %(job_id)s and state = 'queued' returning id, fence),
+    taken as (update slots set job_id = placed.id from placed
+              where backend = %(backend)s and position = %(position)s)
+    select fence from placed
+"""
+
+
 async def place(connection: AsyncConnection, job_id: int, backend: str, position: int, reason: str) -> int | None:
     """Give the free slot to the waiting job. The fence of its wake-up, or None if the job does not wait any more."""
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(
-            """update jobs set state = 'placed', fence = fence + 1, backend = %s, placement = %s, placed_at = now(),
-                   woken_at = now() where id = %s and state = 'queued' returning fence""",
-            (backend, reason, job_id),
-        )
+        await cursor.execute(PLACE, {"job_id": job_id, "backend": backend, "position": position, "reason": reason})
         fence: int | None = await cursor.fetchone()
-        if fence is None:
-            return None
-        await cursor.execute(
-            "update slots set job_id = %s where backend = %s and position = %s and job_id is null",
-            (job_id, backend, position),
-        )
-    await events.record(connection, job_id, "placed", {"backend": backend})
+    if fence is not None:
+        await events.record(connection, job_id, "placed", {"backend": backend})
     return fence
+
+
+async def give_up(connection: AsyncConnection, job_id: int, error: str, detail: str) -> bool:
+    """End a job that waits as failed. False if it does not wait any more. `detail` is one line for the user."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(
+            """update jobs set state = 'failed', fence = fence + 1, error = %s, error_detail = %s, ended_at = now()
+               where id = %s and state = 'queued' returning chat_id""",
+            (error, detail, job_id),
+        )
+        row = await cursor.fetchone()
+    if row is None:
+        return False
+    await events.record(connection, job_id, "failed", {"error": error})
+    if row[0] is not None:
+        await deliveries.owe(connection, row[0], "failure", {}, job_id, is_woken=False)
+    return True
 
 
 async def explain(connection: AsyncConnection, reasons: Mapping[int, str]) -> None:

@@ -1,0 +1,79 @@
+"""The backends as this process talks to them: one client each, shared by all its jobs, with what the server offers."""
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from runtime.registry import BackendConfig
+
+from runtime.api import VeilrunError
+from runtime.comfyui import Catalogue, ComfyClient
+from runtime.transport import Transport, open_transport
+
+
+class UnknownBackend(VeilrunError):
+    """The registry of this process has no backend of that name: it was removed, or the registry differs elsewhere."""
+
+
+class Backend:
+    """One ComfyUI server. Connections are opened when first used and kept."""
+
+    def __init__(self, config: BackendConfig) -> None:
+        self.config = config
+        self._transport: Transport | None = None
+        self._catalogue: Catalogue | None = None
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def client(self) -> ComfyClient:
+        """Raises: UnknownTransport if the registry names one that does not exist."""
+        if self._transport is None:
+            self._transport = open_transport(self.config.transport)
+        return ComfyClient(self.config.name, self.config.url, self._transport)
+
+    async def catalogue(self, *, fresh: bool = False) -> Catalogue:
+        """What the server's /object_info offers; asked for once, and again when `fresh`.
+
+        Raises: BackendUnreachable, UnexpectedAnswer, UnknownTransport.
+        """
+        if self._catalogue is None or fresh:
+            self._catalogue = Catalogue.parse(await self.client.object_info())
+        return self._catalogue
+
+    def forget(self) -> None:
+        """The server may have been restarted with other nodes or models: ask again before the next use."""
+        self._catalogue = None
+
+    async def close(self) -> None:
+        """Close its connections."""
+        if self._transport is not None:
+            await self._transport.close()
+            self._transport = None
+
+
+class Fleet:
+    """All backends of the registry."""
+
+    def __init__(self, configs: Iterable[BackendConfig]) -> None:
+        self._backends = {config.name: Backend(config) for config in configs}
+
+    async def __aenter__(self) -> "Fleet":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for backend in self:
+            await backend.close()
+
+    def __iter__(self) -> Iterator[Backend]:
+        return iter(self._backends.values())
+
+    def __getitem__(self, name: str) -> Backend:
+        """Raises: UnknownBackend."""
+        try:
+            return self._backends[name]
+        except KeyError:
+            raise UnknownBackend(f"no backend is named {name!r} here") from None

@@ -1,0 +1,146 @@
+"""The scheduler's edge: read the queue and the fleet, let `place` decide, write what it decided.
+
+Called after every commit that adds a job or frees a slot, in any process. One decision at a time in the whole
+deployment (an advisory lock), and in one process at most one running and one waiting, however many callers there are.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import structlog
+from psycopg import AsyncConnection
+from runtime.registry import BackendConfig, Registry
+
+from db import placement
+from db.leases import Wakeup
+from db.pool import Pool
+from runtime.scheduler.place import Decision, QueuedJob, Slot, place
+
+log = structlog.get_logger("veilrun.scheduler")
+
+WINDOW = 64
+"""How many waiting jobs of one command variant are looked at: no more than these can start before the next call."""
+
+AWAY = {
+    "unknown": "has not been checked yet",
+    "away": "is away",
+    "drained": "takes no new jobs",
+}
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Who decides now in this process, and whether somebody waits to decide next."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    is_awaited: bool = False
+
+
+_turns: WeakKeyDictionary[Pool, _Turn] = WeakKeyDictionary()
+
+
+async def place_jobs(pool: Pool, registry: Registry) -> list[Wakeup]:
+    """Place what can be placed; send the wake-ups that are returned.
+
+    A caller that finds another one waiting already returns at once with nothing: that one sees all it has committed.
+
+    Raises: psycopg.Error if the database fails; then nothing was placed.
+    """
+    turn = _turns.setdefault(pool, _Turn())
+    if turn.is_awaited:
+        return []
+    turn.is_awaited = True
+    try:
+        await turn.lock.acquire()
+    finally:
+        turn.is_awaited = False
+    try:
+        async with pool.connection() as connection, connection.transaction():
+            return await _decide(connection, registry)
+    finally:
+        turn.lock.release()
+
+
+async def _decide(connection: AsyncConnection, registry: Registry) -> list[Wakeup]:
+    await placement.lock(connection)
+    waiting = await placement.waiting(connection, WINDOW)
+    if not waiting:
+        return []
+    slots = _slots(await placement.slots(connection), await placement.backends(connection), registry.backends)
+    queued = [_queued(row, registry) for row in waiting]
+    busy = await placement.busy_by_command(connection)
+    decision = place(queued, slots, busy_by_command=busy, now=waiting[0].seen_at)
+    return await _write(connection, decision, {job.id: job for job in queued})
+
+
+async def _write(connection: AsyncConnection, decision: Decision, jobs: Mapping[int, QueuedJob]) -> list[Wakeup]:
+    wakeups = []
+    for given in decision.placements:
+        fence = await placement.place(connection, given.job_id, given.backend, given.position, given.reason)
+        if fence is not None:
+            wakeups.append(Wakeup(given.job_id, fence))
+    for job_id in decision.expired:
+        waited = jobs[job_id].queue_seconds or 0.0
+        detail = f"No GPU became free within {_spoken(waited)}. Please try again later."
+        if await placement.give_up(connection, job_id, "QueueTimeout", detail):
+            log.info("job waited too long", job=job_id, queue_seconds=waited)
+    await placement.explain(connection, decision.waiting)
+    return wakeups
+
+
+def _queued(row: placement.Waiting, registry: Registry) -> QueuedJob:
+    """The job with its command's demands; a command that is gone meanwhile is placed anywhere, and fails there."""
+    loaded = registry.commands.get(row.command)
+    if loaded is None or row.variant not in (None, *(variant.name for variant in loaded.command.variants)):
+        return QueuedJob(id=row.id, command=row.command, queued_at=row.queued_at, priority=row.priority)
+    affinity, limits = loaded.command.affinity_of(row.variant), loaded.command.limits
+    return QueuedJob(
+        id=row.id,
+        command=row.command,
+        queued_at=row.queued_at,
+        user_id=row.user_id,
+        variant=row.variant,
+        model_set=row.model_set,
+        vram_gb=affinity.vram_gb,
+        labels=affinity.labels,
+        prefer=affinity.prefer,
+        concurrency=limits.concurrency,
+        priority=row.priority,
+        queue_seconds=limits.queue_seconds,
+    )
+
+
+def _slots(
+    rows: Sequence[placement.SlotRow],
+    states: Sequence[placement.BackendState],
+    configs: Sequence[BackendConfig],
+) -> list[Slot]:
+    state_of = {state.name: state for state in states}
+    config_of = {config.name: config for config in configs}
+    slots = []
+    for row in rows:
+        config, state = config_of.get(row.backend), state_of[row.backend]
+        if config is None:  # another process runs a newer registry, or this slot waits for its last job to leave
+            continue
+        slots.append(
+            Slot(
+                backend=row.backend,
+                position=row.position,
+                vram_gb=config.vram_gb,
+                device=config.device,
+                labels=config.labels,
+                is_free=row.job_id is None,
+                away=AWAY.get(state.health),
+                warm_model_set=state.warm_model_set,
+                missing=state.missing,
+            )
+        )
+    return slots
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"

@@ -1,0 +1,101 @@
+"""One try of one job: everything between its claim and its end that is not about the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runtime.registry import LoadedCommand
+
+from db import leases
+from db.jobs import Job
+from db.leases import Lease
+from runtime.api import Invocation, VeilrunError
+from runtime.comfyui import cancel
+from runtime.scheduler.fleet import Backend
+from runtime.worker.inputs import Input, fetch_inputs, prepare_inputs
+from runtime.worker.outputs import Made, finish
+from runtime.worker.progress import ProgressWriter
+from runtime.worker.render import prepare, render
+from runtime.worker.workplace import Workplace
+
+CANCEL_PATIENCE_SECONDS = 2.0
+
+
+class CommandGone(VeilrunError):
+    """The job's command is not in the registry any more. The text is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What the job made. run_seconds: the time on the GPU, None if the backend did not say."""
+
+    made: Sequence[Made]
+    run_seconds: float | None
+
+
+class Attempt:
+    """A claimed job. `prompt_id` is in its row already; `is_resumed` says that an earlier try may have posted it."""
+
+    def __init__(self, workplace: Workplace, job: Job, lease: Lease, prompt_id: str, inputs: Sequence[Input]) -> None:
+        self.job = job
+        self.lease = lease
+        self.prompt_id = prompt_id
+        self.inputs = inputs
+        self.is_resumed = job.prompt_id is not None
+        self._workplace = workplace
+        self._is_posted = self.is_resumed
+
+    @property
+    def invocation(self) -> Invocation:
+        """The job as plugins see it."""
+        return Invocation(
+            command=self.job.command,
+            arguments=self.job.arguments,
+            variant=self.job.variant,
+            user_id=self.job.user_id,
+            chat_id=self.job.chat_id,
+            job_id=self.job.id,
+        )
+
+    @property
+    def backend(self) -> Backend:
+        """Where the job was placed. Raises: UnknownBackend."""
+        return self._workplace.fleet[self.job.backend or ""]
+
+    async def work(self) -> Collected:
+        """Run the job. Cancelling the task leaves its prompt on the backend.
+
+        Raises: VeilrunError of every kind, see `runtime.worker.outcome`.
+        """
+        backend, command = self.backend, self._loaded().command
+        contents = await fetch_inputs(self.inputs, self._workplace.files)
+        pictures = await prepare_inputs(command, contents)
+        prompt = await prepare(self._workplace.registry, command, self.invocation, pictures, backend, self.prompt_id)
+        self._is_posted = True
+        writer = ProgressWriter(self._workplace.pool, self.lease)
+        async with writer.writing():
+            rendered = await render(
+                backend,
+                prompt,
+                command,
+                resume=self.is_resumed,
+                on_progress=writer.report,
+                on_run_over=self._free_slot,
+            )
+        return Collected(await finish(rendered.outputs), rendered.run_seconds)
+
+    async def stop_prompt(self) -> None:
+        """Take the prompt off the backend, if it may be there. Raises: BackendError, UnknownBackend."""
+        if self._is_posted:
+            await cancel(self.backend.client, self.prompt_id, patience_seconds=CANCEL_PATIENCE_SECONDS)
+
+    def _loaded(self) -> LoadedCommand:
+        loaded = self._workplace.registry.commands.get(self.job.command)
+        known = loaded and {None, *(variant.name for variant in loaded.command.variants)}
+        if loaded is None or self.job.variant not in (known or ()):
+            raise CommandGone(f"/{self.job.command} is not offered in this form any more.")
+        return loaded
+
+    async def _free_slot(self) -> None:
+        async with self._workplace.pool.connection() as connection:
+            await leases.free_slot(connection, self.lease)
+        self._workplace.soon(self._workplace.place())

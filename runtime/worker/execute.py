@@ -1,0 +1,212 @@
+"""One job, from its wake-up to what becomes of it.
+
+Whatever stops this process in between, the job's row still says what the next worker has to do.
+"""
+
+import asyncio
+import secrets
+import traceback
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+from db import leases, placement
+from db.pool import AWAY
+from runtime.api import Outcome, VeilrunError
+from runtime.comfyui import BackendError
+from runtime.scheduler.fleet import UnknownBackend
+from runtime.worker.attempt import Attempt, Collected
+from runtime.worker.ending import (
+    FencedOut,
+    write_cancelled,
+    write_collected,
+    write_failed,
+    write_handed_back,
+    write_requeued,
+)
+from runtime.worker.graph import prompt_id_of
+from runtime.worker.inputs import find_inputs
+from runtime.worker.keeper import Held, Stop
+from runtime.worker.outcome import Fail, Requeue, blames_backend, judge
+from runtime.worker.workplace import Workplace
+
+log = structlog.get_logger("veilrun.execute")
+
+T = TypeVar("T")
+PLACE_MARGIN_SECONDS = 0.05
+
+
+class Stopped(Exception):
+    """The work was cancelled, since its lease asked for that."""
+
+
+async def execute(workplace: Workplace, job_id: int, fence: int) -> None:
+    """Run the placed job to its end. A wake-up that is stale, doubled or late does nothing.
+
+    Raises: psycopg.OperationalError if the database is away before the job is claimed.
+    """
+    attempt = await _claim(workplace, job_id, fence)
+    if attempt is None:
+        return
+    async with workplace.keeper.hold(attempt.lease) as held:
+        if attempt.job.cancel_requested:
+            held.end(Stop.CANCEL)
+        try:
+            await _Execution(workplace, attempt, held).run()
+        except FencedOut:
+            log.warning("lease lost, nothing written", job=job_id, fence=attempt.lease.fence)
+        except AWAY as error:
+            log.error("database away, the lease will expire", job=job_id, error=type(error).__name__)
+
+
+async def _claim(workplace: Workplace, job_id: int, fence: int) -> Attempt | None:
+    """Claim the job and write its prompt's id, in one transaction."""
+    async with workplace.pool.connection() as connection:
+        claimed = await leases.claim(connection, job_id, fence, workplace.owner, workplace.lease_seconds)
+        if claimed is None:
+            return None
+        job, lease = claimed
+        prompt_id = job.prompt_id or prompt_id_of(job.id, job.attempt)
+        command_id = workplace.command_ids.get(job.command, job.command_id)
+        await leases.set_prompt(connection, lease, prompt_id, command_id)
+        if job.backend is not None:
+            await placement.set_warm(connection, job.backend, job.model_set)
+        inputs = await find_inputs(connection, job.id)
+    log.info("job started", job=job.id, command=job.command, backend=job.backend, attempt=job.attempt)
+    return Attempt(workplace, job, lease, prompt_id, inputs)
+
+
+class _Execution:
+    """One claimed job under its lease: work, then write what came of it."""
+
+    def __init__(self, workplace: Workplace, attempt: Attempt, held: Held) -> None:
+        self._workplace = workplace
+        self._attempt = attempt
+        self._held = held
+        self._job = attempt.job
+
+    async def run(self) -> None:
+        """Raises: FencedOut, psycopg.OperationalError."""
+        try:
+            collected = await until_stopped(self._attempt.work(), self._held)
+        except Stopped:
+            await self._stop()
+        except VeilrunError as error:
+            await self._settle(error)
+        except AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours or of a plugin ends this job and no other
+            await self._fail(_unexpected(error, self._job.id))
+        else:
+            await self._collect(collected)
+
+    async def _collect(self, collected: Collected) -> None:
+        delivery = await write_collected(
+            self._workplace.pool,
+            self._job,
+            self._attempt.lease,
+            collected,
+            inputs=[given.artifact_id for given in self._attempt.inputs],
+            device=self._attempt.backend.config.device,
+        )
+        await self._tell(delivery)
+        log.info("job collected", job=self._job.id, outputs=len(collected.made), run_seconds=collected.run_seconds)
+        outputs = tuple(made.medium for made in collected.made)
+        self._call_hooks(Outcome("collected", self._job.backend, collected.run_seconds, outputs))
+
+    async def _settle(self, error: VeilrunError) -> None:
+        if blames_backend(error) and self._job.backend is not None:
+            self._workplace.health.check_soon(self._job.backend)
+        verdict = judge(
+            error,
+            attempt=self._job.attempt,
+            max_attempts=self._job.max_attempts,
+            last_error=self._job.error,
+        )
+        match verdict:
+            case Fail():
+                log.info("job failed", job=self._job.id, error=verdict.error, state=verdict.state)
+                await self._fail(verdict)
+            case Requeue():
+                await self._requeue(verdict)
+
+    async def _fail(self, fail: Fail) -> None:
+        delivery = await write_failed(self._workplace.pool, self._job, self._attempt.lease, fail)
+        await self._tell(delivery)
+        self._call_hooks(Outcome(fail.state, self._job.backend, error=fail.error))
+
+    async def _requeue(self, requeue: Requeue) -> None:
+        if requeue.free:
+            await self._free_memory()
+        await write_requeued(self._workplace.pool, self._attempt.lease, requeue)
+        log.info("job requeued", job=self._job.id, error=requeue.error, delay_seconds=requeue.delay_seconds)
+        self._workplace.soon(self._workplace.place())
+        self._workplace.soon(self._place_after(requeue.delay_seconds))
+
+    async def _free_memory(self) -> None:
+        try:
+            await self._attempt.backend.client.free(unload_models=True, free_memory=True)
+        except BackendError as error:
+            log.warning("memory not freed", job=self._job.id, error=type(error).__name__)
+
+    async def _place_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds + PLACE_MARGIN_SECONDS)
+        await self._workplace.place()
+
+    async def _stop(self) -> None:
+        match self._held.stop:
+            case Stop.CANCEL:
+                await self._cancel()
+            case Stop.HAND_BACK:
+                wakeup = await write_handed_back(self._workplace.pool, self._attempt.lease)
+                await self._workplace.waker.wake_execute([wakeup])
+                log.info("job handed back", job=self._job.id)
+            case _:
+                raise FencedOut
+
+    async def _cancel(self) -> None:
+        try:
+            await self._attempt.stop_prompt()
+        except (BackendError, UnknownBackend) as error:
+            log.warning("prompt not stopped", job=self._job.id, error=type(error).__name__)
+        await write_cancelled(self._workplace.pool, self._attempt.lease)
+        self._workplace.soon(self._workplace.place())
+        log.info("job cancelled", job=self._job.id)
+        self._call_hooks(Outcome("cancelled", self._job.backend))
+
+    async def _tell(self, delivery: int | None) -> None:
+        """The chat first: somebody waits there."""
+        if delivery is not None:
+            await self._workplace.waker.wake_deliver([delivery])
+        self._workplace.soon(self._workplace.place())
+
+    def _call_hooks(self, outcome: Outcome) -> None:
+        async def call() -> None:
+            await asyncio.to_thread(self._workplace.registry.after_invoke, self._attempt.invocation, outcome)
+
+        self._workplace.soon(call())
+
+
+async def until_stopped(work: Coroutine[Any, Any, T], held: Held) -> T:
+    """The result of `work`, unless the lease asks to stop first: then it is cancelled. Raises: Stopped, or as `work`."""
+    task = asyncio.create_task(work)
+    stop = asyncio.create_task(held.stopped.wait())
+    try:
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    if task.cancelled():
+        raise Stopped
+    return task.result()
+
+
+def _unexpected(error: Exception, job_id: int) -> Fail:
+    """The log gets the places in the code, not the error's text: it may quote a prompt."""
+    reference = secrets.token_hex(4)
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("job failed unexpectedly", job=job_id, reference=reference, error=type(error).__name__, frames=frames)
+    return Fail("Unexpected", f"Something went wrong on our side. If you report it, give this number: {reference}.")

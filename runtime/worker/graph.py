@@ -1,0 +1,41 @@
+"""From an invocation to the graph that is posted: pure, the same for a job and for `veilrun invoke`."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid5
+
+from runtime.api import Command, Graph, Invocation
+from runtime.api.parameters import Scalar
+
+NAMESPACE = UUID("5d6b9f2e-3a0c-4c1b-8f57-7e9a2c40d1b3")  # any fixed UUID
+PREFIX_INPUT = "filename_prefix"
+
+
+def prompt_id_of(job_id: int, attempt: int) -> str:
+    """The id under which this try of the job is posted: the same in every process that computes it."""
+    return str(uuid5(NAMESPACE, f"{job_id}/{attempt}"))
+
+
+def fill_graph(command: Command, invocation: Invocation) -> Graph:
+    """The command's graph with the arguments and the first uploaded picture in their places.
+
+    Arguments that the command does not have (any more) are left out.
+    """
+    values: dict[str, Sequence[Scalar]] = {}
+    for parameter in command.parameters:
+        if parameter.name in invocation.arguments:
+            values[parameter.name] = parameter.components(invocation.arguments[parameter.name])
+    if command.image_input is not None and invocation.uploads:
+        values[command.image_input.name] = (invocation.uploads[0],)
+    return command.workflow_of(invocation.variant).fill(values)
+
+
+def save_under(graph: Graph, prompt_id: str) -> Graph:
+    """The graph with all its files saved in a folder of this prompt's own; changed in place.
+
+    ComfyUI numbers files per prefix. With one of its own, a job's files are told apart, and a result is never
+    answered from the cache with the name of another job's file.
+    """
+    for node in graph.values():
+        if isinstance(node["inputs"].get(PREFIX_INPUT), str):
+            node["inputs"][PREFIX_INPUT] = f"veilrun/{prompt_id}/out"
+    return graph

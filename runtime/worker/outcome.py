@@ -1,0 +1,74 @@
+"""What becomes of a job whose attempt went wrong: decided here, from the error alone."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runtime.api import VeilrunError
+from runtime.chat.errors import NotSent, OutcomeUnknown, RetryLater
+from runtime.comfyui import (
+    BackendError,
+    BackendMisconfigured,
+    BackendUnreachable,
+    Interrupted,
+    OutOfMemory,
+    UnexpectedAnswer,
+)
+from runtime.scheduler.fleet import UnknownBackend
+from runtime.transport import TransportError
+
+BACKOFF_SECONDS = (0.5, 2.0, 8.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Another try, on any backend, after a delay. `free`: let the backend drop what it has loaded first."""
+
+    error: str
+    detail: str
+    delay_seconds: float
+    free: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The end. `detail` is one line for the user; 'dead' says that every try was used up."""
+
+    error: str
+    detail: str
+    state: Literal["failed", "dead"] = "failed"
+
+
+def judge(error: VeilrunError, *, attempt: int, max_attempts: int, last_error: str | None) -> Requeue | Fail:
+    """What follows from `error` in the try number `attempt` (from 1); `last_error` is the class name of the one before.
+
+    A second lack of memory is not bad luck any more: the job is too large.
+    """
+    name, detail = type(error).__name__, one_line(error)
+    if not _may_pass(error) or (isinstance(error, OutOfMemory) and last_error == name):
+        return Fail(name, detail)
+    if attempt >= max_attempts:
+        return Fail(name, detail, "dead")
+    delay = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS)) - 1]
+    return Requeue(name, detail, delay, free=isinstance(error, OutOfMemory))
+
+
+def blames_backend(error: VeilrunError) -> bool:
+    """Whether the backend may be away or wrong, so that it should be checked before it gets another job."""
+    return isinstance(error, BackendUnreachable | BackendMisconfigured | UnexpectedAnswer)
+
+
+def one_line(error: VeilrunError) -> str:
+    """The error's text for a user: without the backend's name, in one line."""
+    text = error.message if isinstance(error, BackendError) else str(error)
+    line = " ".join(text.split())
+    return line[:1].upper() + line[1:]
+
+
+def _may_pass(error: VeilrunError) -> bool:
+    """Whether another try, later or elsewhere, can end better.
+
+    Somebody else's interrupt is no fault of the job, and neither is a backend that is set up wrongly or unknown here.
+    """
+    if isinstance(error, BackendError):
+        return error.retry or blames_backend(error) or isinstance(error, Interrupted)
+    return isinstance(error, NotSent | OutcomeUnknown | RetryLater | UnknownBackend | TransportError)

@@ -1,0 +1,58 @@
+"""How far a job is, written to its row: often enough to be watched, seldom enough to cost nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+import structlog
+
+from db import events
+from db.leases import Lease
+from db.pool import AWAY, Pool
+from runtime.comfyui import Progress
+
+log = structlog.get_logger("veilrun.progress")
+
+INTERVAL_SECONDS = 0.3
+
+
+class ProgressWriter:
+    """Writes the newest reading at most every 0.3 s; readings in between are skipped, the last one never.
+
+    The first is written after that time too: a run that is shorter needs none.
+    """
+
+    def __init__(self, pool: Pool, lease: Lease) -> None:
+        self._pool = pool
+        self._lease = lease
+        self._newest: Progress | None = None
+        self._has_news = asyncio.Event()
+
+    def report(self, reading: Progress) -> None:
+        """Take in a reading; returns at once."""
+        self._newest = reading
+        self._has_news.set()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """While open, readings are written."""
+        task = asyncio.create_task(self._write(), name=f"progress-{self._lease.job_id}")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _write(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            await self._has_news.wait()
+            self._has_news.clear()
+            if self._newest is None:
+                continue
+            try:
+                async with self._pool.connection() as connection:
+                    await events.progress(connection, self._lease.job_id, self._lease.fence, asdict(self._newest))
+            except AWAY as error:
+                log.warning("progress not written", job=self._lease.job_id, error=type(error).__name__)

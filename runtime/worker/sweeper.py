@@ -1,0 +1,85 @@
+"""Finds what a crash, a lost message or a broken connection left behind, and sets it going again.
+
+Runs in every process, web and worker; row locks keep the sweepers apart, so there is no leader to lose.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+from runtime.registry import Registry
+
+from db import deliveries, leases, retention
+from db.pool import AWAY, Pool
+from runtime.worker.broker import Waker
+from runtime.worker.placing import place_and_wake
+
+log = structlog.get_logger("veilrun.sweeper")
+
+STALE_SECONDS = 5.0
+"""A wake-up that nobody followed for so long counts as lost. One too many does no harm."""
+
+RETENTION_SECONDS = 3600.0
+
+
+class Sweeper:
+    """One sweep every `seconds`: expired leases, lost wake-ups, waiting jobs, messages owed; hourly what has expired.
+
+    stale_seconds: see `STALE_SECONDS`.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        registry: Registry,
+        waker: Waker,
+        *,
+        seconds: float,
+        retention_hours: float,
+        stale_seconds: float = STALE_SECONDS,
+    ) -> None:
+        self._pool = pool
+        self._registry = registry
+        self._waker = waker
+        self._seconds = seconds
+        self._retention_hours = retention_hours
+        self._stale_seconds = stale_seconds
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(self.sweep, self._seconds), name="sweeper")
+            tasks.create_task(self._repeat(self.forget, RETENTION_SECONDS), name="retention")
+
+    async def sweep(self) -> None:
+        """Set going what stands still. Raises: psycopg.OperationalError if the database is away."""
+        async with self._pool.connection() as connection:
+            reaped = await leases.reap(connection)
+        if reaped:
+            log.warning("jobs taken back from lost workers", jobs=[job.id for job in reaped])
+        await place_and_wake(self._pool, self._registry, self._waker)
+        async with self._pool.connection() as connection:
+            wakeups = await leases.due_wakeups(connection, self._stale_seconds)
+            lost = await deliveries.flag_lost(connection)
+            due = await deliveries.due(connection, self._stale_seconds)
+        for delivery in lost:
+            log.warning("message may or may not have been sent", delivery=delivery.id, job=delivery.job_id)
+        await self._waker.wake_execute(wakeups)
+        await self._waker.wake_deliver([delivery_id for delivery_id, _ in due])
+
+    async def forget(self) -> None:
+        """Delete what has expired. Raises: psycopg.OperationalError if the database is away."""
+        async with self._pool.connection() as connection:
+            forgotten = await retention.forget_expired(connection, self._retention_hours)
+        log.info("expired rows deleted", jobs=forgotten.jobs, artifacts=forgotten.artifacts)
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
+            try:
+                await work()
+            except AWAY as error:
+                log.warning("sweep failed, next one soon", error=type(error).__name__)
+            except Exception as error:
+                log.error("sweep failed unexpectedly", error=type(error).__name__, exc_info=True)

@@ -1,0 +1,59 @@
+"""What all jobs of one worker process share."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.registry import Registry
+
+from db.pool import Pool
+from runtime.scheduler.fleet import Fleet
+from runtime.scheduler.health import HealthWatch
+from runtime.worker.broker import Waker
+from runtime.worker.inputs import FileSource
+from runtime.worker.keeper import LeaseKeeper
+from runtime.worker.placing import place_and_wake
+
+
+def new_owner() -> str:
+    """A name for this process as the owner of leases: never the same twice."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The tools of a worker process, all on one event loop.
+
+    command_ids: command -> its row in `commands`, the version that this process runs. owner: see `new_owner`.
+    """
+
+    pool: Pool
+    registry: Registry
+    fleet: Fleet
+    keeper: LeaseKeeper
+    health: HealthWatch
+    files: FileSource
+    waker: Waker
+    command_ids: Mapping[str, int]
+    lease_seconds: float
+    owner: str = field(default_factory=new_owner)
+    _background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def place(self) -> None:
+        """Place what can be placed now, and wake the workers."""
+        await place_and_wake(self.pool, self.registry, self.waker)
+
+    def soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work` without waiting for it."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def settled(self) -> None:
+        """Wait for everything that was to be done soon."""
+        while self._background:
+            await asyncio.wait(self._background)
