@@ -241,6 +241,19 @@ async def set_status_message(connection: AsyncConnection, job_id: int, message_i
     await connection.execute("update jobs set status_message_id = %s where id = %s", (message_id, job_id))
 
 
+async def swap_status_message(connection: AsyncConnection, job_id: int, message_id: int | None) -> int | None:
+    """As `set_status_message`; tells which message it was until now."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """with old as (select id, status_message_id from jobs where id = %s for update)
+               update jobs set status_message_id = %s from old where jobs.id = old.id
+               returning old.status_message_id""",
+            (job_id, message_id),
+        )
+        found: int | None = await cursor.fetchone()
+        return found
+
+
 async def replay(connection: AsyncConnection, job_id: int) -> bool:
     """Put a failed or dead job back into the queue with fresh attempts. False if it is neither."""
     cursor = await connection.execute(

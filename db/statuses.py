@@ -1,11 +1,13 @@
 """The one status message of each job: which are in chats, what they are to say, and who may edit them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import class_row, scalar_row
+from psycopg.rows import class_row
 
 from db.events import CHANNEL
 from db.jobs import State
@@ -60,14 +62,26 @@ async def lock_edit(connection: AsyncConnection, job_id: int) -> None:
     await connection.execute("select pg_advisory_xact_lock(%s)", (_EDIT + job_id,))
 
 
-async def take_lead(connection: AsyncConnection) -> bool:
-    """Become the one editor for as long as this connection lives; False if there is one."""
-    async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute("select pg_try_advisory_lock(%s)", (LEADER,))
-        return bool(await cursor.fetchone())
+async def lead(dsn: str) -> AsyncGenerator[dict[str, Any] | None, None]:
+    """Wait until this process is the one editor; then yield None, and from then on what happens to jobs.
+
+    The lead is held by a connection: it passes on at once when this process ends, however it ends. The server notices
+    within half a minute when the whole machine is gone.
+
+    Raises: psycopg.OperationalError when the lead is lost.
+    """
+    async with await AsyncConnection.connect(dsn, autocommit=True, application_name="veilrun-status") as connection:
+        for setting, value in (("idle", 10), ("interval", 5), ("count", 4)):
+            await connection.execute(f"set tcp_keepalives_{setting} = {value}")
+        await connection.execute(f"listen {CHANNEL}")
+        await connection.execute("select pg_advisory_lock(%s)", (LEADER,))
+        yield None
+        async for notification in connection.notifies():
+            yield json.loads(notification.payload)
+    raise psycopg.OperationalError("the connection that holds the lead is closed")
 
 
-async def announce(connection: AsyncConnection, job_id: int) -> None:
+async def announce(connection: AsyncConnection, job_id: int, chat_id: int) -> None:
     """Tell the editor that this job's status message is in the chat from now on."""
-    payload = json.dumps({"job": job_id, "kind": "status"})
+    payload = json.dumps({"job": job_id, "kind": "status", "chat": chat_id})
     await connection.execute("select pg_notify(%s, %s)", (CHANNEL, payload))

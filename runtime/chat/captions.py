@@ -61,14 +61,14 @@ def duration(language: str | None, seconds: float) -> str:
     return text("result.minutes", language, minutes=whole // 60, seconds=whole % 60)
 
 
-def file_name(command: str, seed: int | None, position: int, count: int, extension: str) -> str:
-    """Name of an uploaded file: `flux-7.png`, or `flux-7-2.png` for the second of several."""
+def file_stem(command: str, seed: int | None, position: int, count: int) -> str:
+    """Name of an uploaded file without its ending: `flux-7`, or `flux-7-2` for the second of several."""
     parts = [command]
     if seed is not None:
         parts.append(str(seed))
     if count > 1:
         parts.append(str(position + 1))
-    return f"{'-'.join(parts)}.{extension}"
+    return "-".join(parts)
 
 
 def _between_characters(string: str, end: int) -> int:

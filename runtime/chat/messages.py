@@ -1,6 +1,5 @@
 """What is sent to a chat, as plain values: where to, which medium, and what came back."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -49,9 +48,6 @@ Medium: TypeAlias = Photo | Video | Document
 UPLOAD_BYTES = 50_000_000
 """Largest upload of a bot (Bot API, sending files), in bytes."""
 
-PHOTO_BYTES, PHOTO_SIDES, PHOTO_RATIO = 10_000_000, 10_000, 20
-"""Bounds of sendPhoto: size in bytes, width + height in pixels, long side / short side."""
-
 ALBUM_SIZE = 10
 """Most media of one sendMediaGroup; the fewest are 2."""
 
@@ -66,8 +62,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One message still to be sent: text, one medium with caption, or an album (buttons are not allowed there)."""
+    """What a message of text says."""
 
-    text: str = ""
-    media: Sequence[Medium] = ()
+    text: str
     buttons: Keyboard = ()

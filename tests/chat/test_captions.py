@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from runtime.chat.captions import (
     CAPTION_UNITS,
     duration,
-    file_name,
+    file_stem,
     result_caption,
     shortened,
     utf16_units,
@@ -89,5 +89,5 @@ def test_times_read_well():
 
 
 def test_files_are_named_after_command_and_seed():
-    assert file_name("flux", 7, 0, 1, "png") == "flux-7.png"
-    assert file_name("wan", None, 1, 3, "mp4") == "wan-2.mp4"
+    assert file_stem("flux", 7, 0, 1) == "flux-7"
+    assert file_stem("wan", None, 1, 3) == "wan-2"
