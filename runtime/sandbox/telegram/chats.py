@@ -9,6 +9,7 @@ from runtime.sandbox.telegram.entities import NO_TEXT, FormattedText
 from runtime.sandbox.telegram.files import StoredFile
 
 GENERAL_TOPIC = 1
+"""A supergroup's first message is its own creation, and its number names the General topic."""
 
 
 @dataclass(slots=True)

@@ -116,6 +116,7 @@ class Delivery:
             retry_after = await self._post(webhook, update)
             if retry_after is None:
                 world.updates.forget(update)
+                world.events.waiters.wake()
                 if world.faults.strike_delivery("duplicate", update.chat_id):
                     await self._post(webhook, update)
                 return
@@ -171,6 +172,7 @@ class Delivery:
     def _failed(self, reason: str) -> None:
         self._world.last_error_date = self._world.now()
         self._world.last_error_message = reason
+        self._world.events.waiters.wake()
 
     def _note_gone(self, status: int) -> None:
         now = self._world.clock.time()
@@ -180,6 +182,7 @@ class Delivery:
             self._gone_since = now
         elif now > self._gone_since + _GONE_SECONDS:
             self._world.webhook = None
+            self._world.events.waiters.wake()
 
     def _allowed(self, webhook: Webhook) -> int:
         is_quiet = self._last_success + _QUIET_SECONDS < self._world.clock.time()

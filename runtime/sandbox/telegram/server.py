@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from aiohttp import web
@@ -89,6 +90,26 @@ class SandboxTelegram:
     def pending_updates(self) -> int:
         """Updates the bot has not acknowledged yet."""
         return len(self._world.updates.pending())
+
+    @property
+    def polls(self) -> int:
+        """How often the bot has called getUpdates."""
+        return self._world.polls
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where updates go, None while no webhook is set."""
+        return self._world.webhook.url if self._world.webhook else None
+
+    @property
+    def last_webhook_error(self) -> str:
+        """Why the last delivery failed, "" if none did."""
+        return self._world.last_error_message
+
+    async def until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:
+        """Wait until something is true of the sandbox; looked at after every change. Raises: TimeoutError."""
+        async with asyncio.timeout(timeout):
+            await self._world.events.waiters.until(lambda: True if condition() else None)
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises: OSError when the address is taken."""

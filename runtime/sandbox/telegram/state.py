@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.sandbox.telegram import limits
-from runtime.sandbox.telegram.chats import Account, ChatMessage, ChatRoom
+from runtime.sandbox.telegram.chats import GENERAL_TOPIC, Account, ChatMessage, ChatRoom
 from runtime.sandbox.telegram.clock import Clock
 from runtime.sandbox.telegram.entities import NO_TEXT, FormattedText
 from runtime.sandbox.telegram.errors import ApiError, BadRequest, Forbidden
@@ -93,10 +93,10 @@ class World:
     def admit(self, token: str) -> None:
         """Let a token in. Without a fixed one, the first well-formed token names the bot.
 
-        Raises: ApiError 401 for a malformed or unknown token.
+        Raises: ApiError 404 for a malformed token, 401 for an unknown one.
         """
         if not _TOKEN.fullmatch(token):
-            raise ApiError(401, "Unauthorized: invalid token specified")
+            raise ApiError(404, "Not Found")
         if self.token is not None and not hmac.compare_digest(self.token, token):
             raise ApiError(401, "Unauthorized")
         if not self._token_is_adopted:
@@ -167,7 +167,7 @@ class World:
 
         Numbers run through all private chats together and through each group alone, as on Telegram.
         """
-        message_id = next(self._private_ids) if room.is_private else max(room.messages, default=0) + 1
+        message_id = next(self._private_ids) if room.is_private else max(room.messages, default=GENERAL_TOPIC) + 1
         if thread_id is None and reply_to is not None and not room.is_private:
             thread_id = reply_to.thread_id or (None if room.is_forum else reply_to.message_id)
         message = ChatMessage(

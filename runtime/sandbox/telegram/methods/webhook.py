@@ -106,6 +106,7 @@ async def get_updates(bench: Bench, call: Call) -> list[dict[str, Any]]:
     world.polls += 1
     if world.polls == 1:
         world.events.publish("chats", None)
+    world.events.waiters.wake()
     mine = world.polls
     world.updates.arrivals.wake()
 
