@@ -51,7 +51,7 @@ class ComfyClient:
 
     def __init__(self, backend: str, url: str, transport: Transport, timeouts: Timeouts | None = None) -> None:
         self.backend = backend
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._transport = transport
         self._timeouts = timeouts or Timeouts()
 
@@ -64,7 +64,7 @@ class ComfyClient:
         """
         with self._typed_errors():
             async with self._transport.websocket(
-                f"{self._url}/ws", params={"clientId": client_id}, timeouts=self._timeouts
+                f"{self.url}/ws", params={"clientId": client_id}, timeouts=self._timeouts
             ) as socket:
                 yield socket
 
@@ -223,7 +223,7 @@ class ComfyClient:
     ) -> AsyncIterator[Reply]:
         with self._typed_errors():
             async with self._transport.request(
-                method, f"{self._url}{route}", lane=lane, timeouts=timeouts or self._timeouts, **sent
+                method, f"{self.url}{route}", lane=lane, timeouts=timeouts or self._timeouts, **sent
             ) as reply:
                 yield reply
 

@@ -80,6 +80,7 @@ class _Follower:
         self._stepped_at: float | None = None
         self._last_poll = self._clock()
         self._look_now = not events_expected
+        self._has_queue_moved = False
         self._away_since: float | None = None
         self._missed = 0
         self._counts_steps = any(is_sampler(node) for node in prompt.graph.values())
@@ -97,7 +98,8 @@ class _Follower:
             self._check_limits()
 
     async def _wait_and_look(self) -> History | None:
-        events = await self._listener.next_events(self._seconds_to_poll())
+        due, _ = self._limit()
+        events = await self._listener.next_events(min(self._seconds_to_poll(), due - self._clock()))
         hints = [self._take(event) for event in events]
         if any(hints):
             history = await self._fresh_history()
@@ -108,11 +110,11 @@ class _Follower:
 
     def _take(self, event: Event) -> bool:
         """Apply one event; whether it hints at the end of this prompt."""
-        if event is WAKE or (event.kind == "status" and not self._sees_events):
+        if event is WAKE:
             self._look_now = True
             return False
         if event.kind == "status":
-            self._look_now = self._look_now or not self._meter.has_started  # the position in the queue may be another
+            self._has_queue_moved = True
             return False
         # Right after a reconnect the server sends `executing` without a prompt id; the socket's id is ours alone.
         if event.prompt_id not in (self._prompt.prompt_id, None):
@@ -125,11 +127,15 @@ class _Follower:
         return self._events_expected and self._listener.is_healthy
 
     def _seconds_to_poll(self) -> float:
-        """Never sooner than the blind pace, so that a busy queue's `status` events bring no storm of polls."""
-        interval = self._pace.healthy if self._sees_events else self._pace.blind
-        if self._missed or self._away_since is not None or self._look_now:
-            interval = self._pace.blind
-        return self._last_poll + interval - self._clock()
+        """Never sooner than the blind pace, so that a busy queue's `status` events bring no storm of polls.
+
+        While the prompt waits, a queue that moved has changed its position; while no events of its own come, the
+        `status` that goes to everyone may be the sign of its end.
+        """
+        is_worth_a_look = self._has_queue_moved and not (self._sees_events and self._meter.has_started)
+        is_in_doubt = self._look_now or self._missed > 0 or self._away_since is not None
+        is_quick = is_worth_a_look or is_in_doubt or not self._sees_events
+        return self._last_poll + (self._pace.blind if is_quick else self._pace.healthy) - self._clock()
 
     async def _fresh_history(self) -> History | None:
         for pause in HISTORY_PAUSES:
@@ -144,7 +150,7 @@ class _Follower:
         return None
 
     async def _poll(self) -> History | None:
-        self._look_now = False
+        self._look_now = self._has_queue_moved = False
         try:
             whereabouts, position = await locate(self._client, self._prompt.prompt_id)
         except BackendError as error:
@@ -176,22 +182,24 @@ class _Follower:
             self._stepped_at = self._clock()
 
     def _check_limits(self) -> None:
-        """Without steps to be seen, nobody can tell the load from the run: then both limits are one."""
-        limits, now = self._limits, self._clock()
-        overdue: BackendTimeout | None = None
-        if self._started_at is None:
-            if now - self._queued_at > limits.queue_seconds:
-                overdue = QueueTimeout(self._client.backend, limits.queue_seconds)
-        elif self._stepped_at is not None:
-            if now - self._stepped_at > limits.run_seconds:
-                overdue = RunTimeout(self._client.backend, limits.run_seconds)
-        elif self._counts_steps and self._sees_events:
-            if now - self._started_at > limits.load_seconds:
-                overdue = LoadTimeout(self._client.backend, limits.load_seconds)
-        elif now - self._started_at > limits.load_seconds + limits.run_seconds:
-            overdue = RunTimeout(self._client.backend, limits.load_seconds + limits.run_seconds)
-        if overdue is not None:
+        due, overdue = self._limit()
+        if self._clock() > due:
             raise overdue
+
+    def _limit(self) -> tuple[float, BackendTimeout]:
+        """When the present phase has to be over, and what is raised if it is not.
+
+        Without steps to be seen, nobody can tell the load from the run: then their limits are one.
+        """
+        limits, backend = self._limits, self._client.backend
+        if self._started_at is None:
+            return self._queued_at + limits.queue_seconds, QueueTimeout(backend, limits.queue_seconds)
+        if self._stepped_at is not None:
+            return self._stepped_at + limits.run_seconds, RunTimeout(backend, limits.run_seconds)
+        if self._counts_steps and self._sees_events:
+            return self._started_at + limits.load_seconds, LoadTimeout(backend, limits.load_seconds)
+        both = limits.load_seconds + limits.run_seconds
+        return self._started_at + both, RunTimeout(backend, both)
 
     async def _report(self) -> None:
         reading = self._meter.reading
