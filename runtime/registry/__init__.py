@@ -1,0 +1,20 @@
+"""Which commands there are: the operator's registry file, and the plugins it enables."""
+
+from runtime.registry.errors import PluginFailed, PluginUnusable, Problem, RegistryInvalid
+from runtime.registry.load import BUILT_IN, load_registry
+from runtime.registry.plugins import PluginState
+from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Registry
+
+__all__ = [
+    "BUILT_IN",
+    "Access",
+    "BackendConfig",
+    "LoadedCommand",
+    "PluginFailed",
+    "PluginState",
+    "PluginUnusable",
+    "Problem",
+    "Registry",
+    "RegistryInvalid",
+    "load_registry",
+]

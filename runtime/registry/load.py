@@ -1,0 +1,148 @@
+"""From the file to the registry: plugins loaded, the operator's wishes merged into their commands."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+from runtime.api import BadArgument, Command, GpuAffinity, Limits, Parameter, Seed, Value
+from runtime.registry.document import Document, Place, read_document
+from runtime.registry.errors import PluginUnusable, Problem, RegistryInvalid
+from runtime.registry.plugins import LoadedPlugin, PluginState, failure, installed_plugins, load_plugin, origin
+from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Registry
+from runtime.registry.schema import AffinitySection, LimitsSection, PluginSection
+
+BUILT_IN = ("start", "help", "cancel", "status", "privacy", "forget", "settings")
+"""Command names that veilrun keeps for itself."""
+
+
+def load_registry(path: Path, *, strict: bool = False) -> Registry:
+    """Read the registry file and load the plugins it enables.
+
+    A broken plugin is left out and reported in `Registry.plugins`; with `strict` it is an error.
+    Raises: RegistryInvalid; PluginUnusable if `strict`.
+    """
+    document = read_document(path)
+    commands: dict[str, LoadedCommand] = {}
+    owners: dict[str, str] = dict.fromkeys(BUILT_IN, "veilrun itself")
+    loaded: list[LoadedPlugin] = []
+    states: list[PluginState] = []
+    problems: list[Problem] = []
+    for name, section in document.content.plugins.items():
+        if not section.enabled:
+            continue
+        try:
+            plugin = load_plugin(name, section.package, section.config)
+            _check_names(plugin, owners)
+        except PluginUnusable as error:
+            if strict:
+                raise
+            states.append(PluginState(name, enabled=True, error=str(error), traceback=failure(error)))
+            continue
+        problems += _unknown_defaults(document, plugin, section)
+        for command in plugin.commands:
+            merged, found = _merged(document, plugin, command, section)
+            problems += found
+            commands[command.name] = LoadedCommand(merged, name, plugin.version, section.config)
+            owners |= dict.fromkeys((command.name, *command.aliases), name)
+        loaded.append(plugin)
+        names = tuple(command.name for command in plugin.commands)
+        states.append(PluginState(name, True, plugin.version, plugin.source, names))
+    if problems:
+        raise RegistryInvalid(tuple(problems))
+    return Registry(
+        path=path,
+        backends=_backends(document),
+        access=_access(document),
+        commands=commands,
+        plugins=(*states, *_not_enabled(states)),
+        loaded=tuple(loaded),
+    )
+
+
+def _check_names(plugin: LoadedPlugin, owners: dict[str, str]) -> None:
+    taken = dict(owners)
+    for command in plugin.commands:
+        for name in (command.name, *command.aliases):
+            if name in taken:
+                raise PluginUnusable(f"/{name} belongs to {taken[name]} already; {plugin.name} cannot offer it as well")
+            taken[name] = plugin.name
+
+
+def _not_enabled(states: list[PluginState]) -> list[PluginState]:
+    named = {state.name for state in states}
+    left = [point for name, point in sorted(installed_plugins().items()) if name not in named]
+    return [PluginState(point.name, False, *origin(point)) for point in left]
+
+
+def _unknown_defaults(document: Document, plugin: LoadedPlugin, section: PluginSection) -> list[Problem]:
+    """Defaults that no command of the plugin has a parameter for."""
+    known = {parameter.name for command in plugin.commands for parameter in command.parameters}
+    return [
+        document.problem(
+            ("plugins", plugin.name, "defaults", name),
+            f"{plugin.name} has no parameter {name!r}",
+            f"it has: {', '.join(sorted(known))}",
+        )
+        for name in section.defaults
+        if name not in known
+    ]
+
+
+def _merged(
+    document: Document, plugin: LoadedPlugin, command: Command, section: PluginSection
+) -> tuple[Command, list[Problem]]:
+    problems: list[Problem] = []
+    parameters: list[Parameter] = []
+    for parameter in command.parameters:
+        if parameter.name in section.defaults:
+            place: Place = ("plugins", plugin.name, "defaults", parameter.name)
+            try:
+                parameter = _with_default(parameter, section.defaults[parameter.name])
+            except BadArgument as error:
+                problems.append(document.problem(place, str(error), f"as in {parameter.usage}"))
+        parameters.append(parameter)
+    changed = replace(
+        command,
+        parameters=tuple(parameters),
+        limits=_limits(command.limits, section.limits),
+        affinity=_affinity(command.affinity, section.affinity),
+        variants=tuple(
+            replace(variant, affinity=_affinity(variant.affinity, section.affinity)) for variant in command.variants
+        ),
+    )
+    return changed, problems
+
+
+def _with_default(parameter: Parameter, value: Value) -> Parameter:
+    if isinstance(parameter, Seed) or "default" not in {field.name for field in fields(parameter)}:
+        raise BadArgument(f"{parameter.name} cannot have a default")
+    checked = parameter.check(value)
+    return replace(parameter, default=tuple(checked) if isinstance(checked, list) else checked)  # type: ignore[call-arg]
+
+
+def _limits(limits: Limits, section: LimitsSection) -> Limits:
+    return replace(limits, **section.model_dump(exclude_none=True))
+
+
+def _affinity(affinity: GpuAffinity, section: AffinitySection) -> GpuAffinity:
+    given = section.model_dump(exclude_none=True)
+    if "prefer" in given:
+        given["prefer"] = tuple(given["prefer"])
+    if "labels" in given:
+        given["labels"] = frozenset(given["labels"])
+    return replace(affinity, **given)
+
+
+def _backends(document: Document) -> tuple[BackendConfig, ...]:
+    return tuple(
+        BackendConfig(
+            b.name, b.url, b.transport, b.device, b.vram_gb, labels=frozenset(b.labels), lookahead=b.lookahead
+        )
+        for b in document.content.backends
+    )
+
+
+def _access(document: Document) -> Access:
+    access = document.content.access
+    return Access(
+        access.default, frozenset(access.allow_users), frozenset(access.allow_chats), frozenset(access.admins)
+    )

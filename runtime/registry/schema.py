@@ -1,0 +1,127 @@
+"""The shape of plugin_registry.yaml. docs/registry.md describes every key; a test keeps the two in step."""
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+HIDDEN_SUFFIXES = (".anon", ".anyone")
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are refused, numbers must be numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AccessSection(Section):
+    """Who may use the bot."""
+
+    default: Literal["deny", "public"] = "deny"
+    allow_users: list[int] = []
+    allow_chats: list[int] = []
+    admins: list[int] = []
+
+
+class BackendSection(Section):
+    """One ComfyUI server."""
+
+    name: Word
+    url: str
+    transport: Literal["direct", "anon"] = "direct"
+    device: str = ""
+    vram_gb: float = Field(gt=0)
+    labels: list[Word] = []
+    lookahead: int = Field(default=1, ge=0, le=8)
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_origin(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("write an address like http://127.0.0.1:8188")
+        if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
+            raise ValueError("write scheme, host and port only, like http://127.0.0.1:8188")
+        _ = parts.port  # raises ValueError when it is no port
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _hidden_names_need_anon(self) -> "BackendSection":
+        host = urlsplit(self.url).hostname or ""
+        if self.transport == "direct" and host.endswith(HIDDEN_SUFFIXES):
+            raise ValueError(f"{self.name} is a hidden service: write transport: anon, it is never dialled directly")
+        if self.transport == "anon" and not host.endswith(HIDDEN_SUFFIXES):
+            raise ValueError(f"{self.name} is no hidden service: write transport: direct, or its .anon address")
+        return self
+
+
+class LimitsSection(Section):
+    """Overrides of a command's own limits."""
+
+    queue_seconds: float | None = Field(default=None, gt=0)
+    load_seconds: float | None = Field(default=None, gt=0)
+    run_seconds: float | None = Field(default=None, gt=0)
+    concurrency: int | None = Field(default=None, ge=1)
+    per_user: int | None = Field(default=None, ge=1)
+    max_attempts: int | None = Field(default=None, ge=1, le=20)
+
+
+class AffinitySection(Section):
+    """Overrides of a command's own affinity."""
+
+    vram_gb: float | None = Field(default=None, gt=0)
+    prefer: list[str] | None = None
+    labels: list[Word] | None = None
+
+
+class PluginSection(Section):
+    """One plugin, by the name of its entry point."""
+
+    enabled: bool = True
+    package: str | None = None
+    limits: LimitsSection = LimitsSection()
+    affinity: AffinitySection = AffinitySection()
+    defaults: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+
+
+class RegistryFile(Section):
+    """The whole file."""
+
+    version: Literal[1]
+    access: AccessSection = AccessSection()
+    backends: list[BackendSection] = []
+    plugins: dict[str, PluginSection] = {}
+
+    @field_validator("backends")
+    @classmethod
+    def _names_and_urls_differ(cls, backends: list[BackendSection]) -> list[BackendSection]:
+        for what in ("name", "url"):
+            values = [getattr(backend, what) for backend in backends]
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"two backends have the {what} {', '.join(twice)}")
+        return backends
+
+    @field_validator("plugins")
+    @classmethod
+    def _plugin_names(cls, plugins: dict[str, PluginSection]) -> dict[str, PluginSection]:
+        for name in plugins:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+                raise ValueError(f"{name!r} is no name of a plugin")
+        return plugins
+
+
+def known_keys(path: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys that may stand at `path` of the file, for suggestions."""
+    model: type[Section] | None = RegistryFile
+    sections: dict[str, type[Section]] = {"access": AccessSection, "limits": LimitsSection, "affinity": AffinitySection}
+    if path[:1] == ("backends",) and len(path) > 1:
+        model = BackendSection
+    elif path[:1] == ("plugins",) and len(path) == 2:
+        model = PluginSection
+    elif path:
+        model = sections.get(str(path[-1]))
+    return tuple(model.model_fields) if model else ()
