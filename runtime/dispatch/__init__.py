@@ -1,0 +1,1 @@
+"""From a stored update to its effect."""
