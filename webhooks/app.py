@@ -1,0 +1,59 @@
+"""The web process as one ASGI application: the webhook in front, FastAPI behind it for everything else."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeAlias
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from webhooks.telegram import PATH, Receive, Scope, Send
+
+Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Check: TypeAlias = Callable[[], Awaitable[str | None]]
+"""Why the process is not ready, or None."""
+
+
+def create_app(
+    webhook: Asgi,
+    checks: dict[str, Check],
+    measure: Callable[[], Awaitable[None]],
+    lifespan: Callable[[], AbstractAsyncContextManager[None]],
+) -> Asgi:
+    """The application.
+
+    checks: what must be well for /readyz, by name. measure: brings gauges up to date before /metrics is written.
+    lifespan: opened before the first request, closed after the last.
+    """
+
+    @asynccontextmanager
+    async def opened(_: FastAPI) -> AsyncIterator[None]:
+        async with lifespan():
+            yield
+
+    api = FastAPI(title="veilrun", lifespan=opened, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @api.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @api.get("/readyz")
+    async def readyz() -> JSONResponse:
+        reasons = {name: reason for name, check in checks.items() if (reason := await check()) is not None}
+        if reasons:
+            return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @api.get("/metrics")
+    async def prometheus() -> Response:
+        await measure()
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await webhook(scope, receive, send)
+        else:
+            await api(scope, receive, send)
+
+    return application
