@@ -106,10 +106,11 @@ class _Check:
                 yield found
 
     def _link(self, node: str, spec: InputSpec, link: list[Any]) -> GraphProblem | None:
-        if spec.takes_many and all(isinstance(item, str) for item in link):
-            return None
+        if spec.takes_many and (len(link) != 2 or not isinstance(link[1], int)):
+            return self._problem(node, spec.name, "bad_link", 'takes a list only as {"__value__": [...]}')
         if len(link) != 2 or link[0] not in self._graph:
-            return self._problem(node, spec.name, "bad_link", f"links to {link!r}, which is no node of this graph")
+            said = f"links to {showable(link[0]) if link else None!r}, which is no node of this graph"
+            return self._problem(node, spec.name, "bad_link", said)
         source = self._class_of(link[0])
         if source is None:
             return None  # reported once, at that node
@@ -225,7 +226,7 @@ def _depended_on(graph: Graph, outputs: list[str]) -> tuple[list[str], str | Non
 
 def _sources(graph: Graph, node: str) -> list[str]:
     links = [value for value in graph[node].get("inputs", {}).values() if isinstance(value, list) and len(value) == 2]
-    return [source for source, _ in links if isinstance(source, str) and source in graph]
+    return [source for source, slot in links if isinstance(slot, int) and isinstance(source, str) and source in graph]
 
 
 def _fits(offered: str, wanted: str) -> bool:
