@@ -202,7 +202,7 @@ REAP = """
 
 
 async def reap(connection: AsyncConnection, limit: int = 100) -> list[Reaped]:
-    """Take jobs back from workers that stopped their heartbeat; of those that are dead by now the chat is to be told."""
+    """Take jobs back from workers that stopped their heartbeat. The chat of a dead one is owed a message."""
     async with connection.cursor(row_factory=class_row(Reaped)) as cursor:
         await cursor.execute(REAP, (limit,))
         reaped = await cursor.fetchall()

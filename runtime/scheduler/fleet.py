@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
-from runtime.registry import BackendConfig
-
 from runtime.api import VeilrunError
 from runtime.comfyui import Catalogue, ComfyClient
+from runtime.registry import BackendConfig
 from runtime.transport import Transport, open_transport
 
 

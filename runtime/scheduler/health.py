@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
-from runtime.registry import LoadedCommand
 
 from db import placement
-from db.pool import Pool
+from db.pool import AWAY, Pool
 from runtime.api import VeilrunError, Workflow
 from runtime.comfyui import BackendError, Catalogue, check_graph
+from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend, Fleet
 from runtime.scheduler.place import command_key
 

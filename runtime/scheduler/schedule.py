@@ -11,11 +11,11 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from psycopg import AsyncConnection
-from runtime.registry import BackendConfig, Registry
 
 from db import placement
 from db.leases import Wakeup
 from db.pool import Pool
+from runtime.registry import BackendConfig, Registry
 from runtime.scheduler.place import Decision, QueuedJob, Slot, place
 
 log = structlog.get_logger("veilrun.scheduler")

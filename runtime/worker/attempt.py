@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.registry import LoadedCommand
-
 from db import leases
 from db.jobs import Job
 from db.leases import Lease
 from runtime.api import Invocation, VeilrunError
 from runtime.comfyui import cancel
+from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend
 from runtime.worker.inputs import Input, fetch_inputs, prepare_inputs
 from runtime.worker.outputs import Made, finish

@@ -189,7 +189,7 @@ class _Execution:
 
 
 async def until_stopped(work: Coroutine[Any, Any, T], held: Held) -> T:
-    """The result of `work`, unless the lease asks to stop first: then it is cancelled. Raises: Stopped, or as `work`."""
+    """The result of `work`, which is cancelled if the lease asks to stop first. Raises: Stopped, or as `work`."""
     task = asyncio.create_task(work)
     stop = asyncio.create_task(held.stopped.wait())
     try:

@@ -46,8 +46,8 @@ class Held:
 class LeaseKeeper:
     """Beats for every lease on one connection of its own, and listens for cancellation on another.
 
-    beat_seconds: between two heartbeats, a third of the lease. A lease that could not be extended for its whole length
-    (the database was away) counts as lost, without asking.
+    lease_seconds: three heartbeats fit into it. A lease that could not be extended for so long (the database was away)
+    counts as lost, without asking. `idle` is set while no lease is held.
     """
 
     def __init__(self, dsn: str, lease_seconds: float) -> None:
@@ -55,7 +55,9 @@ class LeaseKeeper:
         self._beat_seconds = lease_seconds / BEATS_PER_LEASE
         self._held: dict[int, Held] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self.is_handing_back = False
+        self._is_handing_back = False
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     async def __aenter__(self) -> "LeaseKeeper":
         self._tasks = [
@@ -77,24 +79,22 @@ class LeaseKeeper:
         """While open, the lease is extended."""
         held = Held(lease)
         self._held[lease.job_id] = held
-        if self.is_handing_back:
+        self.idle.clear()
+        if self._is_handing_back:
             held.end(Stop.HAND_BACK)
         try:
             yield held
         finally:
             if self._held.get(lease.job_id) is held:
                 del self._held[lease.job_id]
+            if not self._held:
+                self.idle.set()
 
     def hand_back(self) -> None:
         """Ask all work to stop, now and from now on, so that other workers carry on with it."""
-        self.is_handing_back = True
+        self._is_handing_back = True
         for held in list(self._held.values()):
             held.end(Stop.HAND_BACK)
-
-    @property
-    def jobs(self) -> int:
-        """How many jobs this process works on."""
-        return len(self._held)
 
     async def _beat(self) -> None:
         while True:

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
-from runtime.registry import BackendConfig, LoadedCommand, Registry
-
 from runtime.api import Invocation, Value
 from runtime.comfyui import OnProgress, cancel
+from runtime.registry import BackendConfig, LoadedCommand, Registry
 from runtime.scheduler.fleet import Backend
 from runtime.worker.attempt import Collected
 from runtime.worker.inputs import prepare_inputs

@@ -1,9 +1,9 @@
 """Placing jobs and waking whoever is to run them: what follows every commit that adds a job or frees a slot."""
 
 import structlog
-from runtime.registry import Registry
 
 from db.pool import AWAY, Pool
+from runtime.registry import Registry
 from runtime.scheduler.schedule import place_jobs
 from runtime.worker.broker import Waker
 

@@ -8,8 +8,6 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from runtime.registry import Registry
-
 from runtime.api import Command, Graph, Invocation, Medium
 from runtime.comfyui import (
     History,
@@ -24,6 +22,7 @@ from runtime.comfyui import (
     run_prompt,
 )
 from runtime.media import Picture
+from runtime.registry import Registry
 from runtime.scheduler.fleet import Backend
 from runtime.worker.graph import fill_graph, save_under
 

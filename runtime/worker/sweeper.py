@@ -8,10 +8,11 @@ import random
 from collections.abc import Awaitable, Callable
 
 import structlog
-from runtime.registry import Registry
 
 from db import deliveries, leases, retention
 from db.pool import AWAY, Pool
+from runtime.chat.notices import owe_question
+from runtime.registry import Registry
 from runtime.worker.broker import Waker
 from runtime.worker.placing import place_and_wake
 
@@ -20,7 +21,7 @@ log = structlog.get_logger("veilrun.sweeper")
 STALE_SECONDS = 5.0
 """A wake-up that nobody followed for so long counts as lost. One too many does no harm."""
 
-RETENTION_SECONDS = 3600.0
+RETENTION_SECONDS, FIRST_RETENTION_SECONDS = 3600.0, 60.0
 
 
 class Sweeper:
@@ -49,8 +50,8 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(self.sweep, self._seconds), name="sweeper")
-            tasks.create_task(self._repeat(self.forget, RETENTION_SECONDS), name="retention")
+            tasks.create_task(self._repeat(self.sweep, self._seconds, self._seconds), name="sweeper")
+            tasks.create_task(self._repeat(self.forget, RETENTION_SECONDS, FIRST_RETENTION_SECONDS), name="retention")
 
     async def sweep(self) -> None:
         """Set going what stands still. Raises: psycopg.OperationalError if the database is away."""
@@ -62,10 +63,12 @@ class Sweeper:
         async with self._pool.connection() as connection:
             wakeups = await leases.due_wakeups(connection, self._stale_seconds)
             lost = await deliveries.flag_lost(connection)
+            questions = [await owe_question(connection, delivery) for delivery in lost]
             due = await deliveries.due(connection, self._stale_seconds)
         for delivery in lost:
             log.warning("message may or may not have been sent", delivery=delivery.id, job=delivery.job_id)
         await self._waker.wake_execute(wakeups)
+        await self._waker.wake_deliver([question for question in questions if question is not None])
         await self._waker.wake_deliver([delivery_id for delivery_id, _ in due])
 
     async def forget(self) -> None:
@@ -74,9 +77,11 @@ class Sweeper:
             forgotten = await retention.forget_expired(connection, self._retention_hours)
         log.info("expired rows deleted", jobs=forgotten.jobs, artifacts=forgotten.artifacts)
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float, first_seconds: float) -> None:
+        pause = first_seconds
         while True:
-            await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            pause = seconds
             try:
                 await work()
             except AWAY as error:

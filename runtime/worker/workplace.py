@@ -8,9 +8,8 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.registry import Registry
-
 from db.pool import Pool
+from runtime.registry import Registry
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch
 from runtime.worker.broker import Waker

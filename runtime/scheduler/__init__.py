@@ -1,0 +1,1 @@
+"""The scheduler: which job runs where, and which backends take jobs."""

@@ -1,0 +1,143 @@
+"""One worker process: Dramatiq's threads, one event loop, and all that jobs share, opened and closed in order."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import dramatiq
+import structlog
+from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
+
+from db import migrate
+from db.embedded import resolve_database
+from db.pool import open_pool
+from runtime.chat.deliver import deliver
+from runtime.chat.gateway import open_gateway
+from runtime.heartbeat import heartbeat
+from runtime.registry import Registry, load_registry
+from runtime.scheduler.fleet import Fleet
+from runtime.scheduler.health import HealthWatch
+from runtime.scheduler.sync import sync_registry
+from runtime.settings import Settings
+from runtime.supervisor import die_with_parent, stop_on_signals
+from runtime.worker.actors import declare_actors
+from runtime.worker.broker import Waker, make_broker
+from runtime.worker.execute import execute
+from runtime.worker.keeper import LeaseKeeper
+from runtime.worker.placing import place_and_wake
+from runtime.worker.sweeper import Sweeper
+from runtime.worker.workplace import Workplace
+
+try:
+    import uvloop
+
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+except ImportError:  # not on this platform
+    new_event_loop = asyncio.new_event_loop
+
+log = structlog.get_logger("veilrun.worker")
+
+GRACE_SECONDS = 3.0
+"""How long running jobs get to end by themselves before they are handed to other workers."""
+
+STOP_SECONDS = 15.0
+
+
+def run_worker(settings: Settings) -> int:
+    """Work until SIGTERM or SIGINT; then hand back what runs, and return the exit status.
+
+    A process whose parent dies gets SIGTERM by the kernel, so that no worker outlives its supervisor.
+
+    Raises: SettingsInvalid, RegistryInvalid, BrokerUnsupported, and db.errors if the database cannot be used.
+    """
+    die_with_parent()
+    registry = load_registry(settings.registry)
+    with resolve_database(settings.database_url, settings.state_dir) as dsn:
+        migrate.upgrade(dsn)
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(settings, registry, dsn))
+    return 0
+
+
+async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
+    """Open what jobs need, work until a signal comes, and close it again."""
+    stop = stop_on_signals()
+    async with contextlib.AsyncExitStack() as stack:
+        broker = make_broker(settings.broker_url, dsn)
+        stack.callback(broker.close)
+        waker = Waker(broker)
+        stack.callback(waker.close)
+        pool = await stack.enter_async_context(open_pool(dsn, "worker"))
+        place = partial(place_and_wake, pool, registry, waker)
+        fleet = await stack.enter_async_context(Fleet(registry.backends))
+        workplace = Workplace(
+            pool=pool,
+            registry=registry,
+            fleet=fleet,
+            keeper=await stack.enter_async_context(LeaseKeeper(dsn, settings.lease_seconds)),
+            health=HealthWatch(fleet, registry.commands, pool, on_ready=place),
+            files=(gateway := await stack.enter_async_context(open_gateway(settings))),
+            waker=waker,
+            command_ids=await sync_registry(pool, registry),
+            lease_seconds=settings.lease_seconds,
+        )
+        declare_actors(
+            broker,
+            execute=partial(execute, workplace),
+            deliver=partial(deliver, pool=pool, gateway=gateway, registry=registry),
+        )
+        sweeper = Sweeper(
+            pool, registry, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours
+        )
+        await stack.enter_async_context(heartbeat("worker"))
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(workplace.health.run(), name="health"),
+                tasks.create_task(sweeper.run(), name="sweeper"),
+            ]
+            worker = _start(broker, settings.worker_threads)
+            log.info("worker started", owner=workplace.owner, threads=settings.worker_threads)
+            try:
+                await stop.wait()
+            finally:
+                await _stop(worker, workplace)
+                for task in background:
+                    task.cancel()
+    log.info("worker ended")
+
+
+def _start(broker: dramatiq.Broker, threads: int) -> dramatiq.Worker:
+    set_event_loop_thread(_ThisLoop())
+    broker.emit_after("process_boot")  # starts the time limits; Dramatiq's own command line is what emits it else
+    worker = dramatiq.Worker(broker, worker_threads=threads)
+    worker.start()
+    return worker
+
+
+async def _stop(worker: dramatiq.Worker, workplace: Workplace) -> None:
+    """Take no more messages, let jobs end for a moment, hand the rest back with its prompts left running."""
+    for consumer in worker.consumers.values():
+        consumer.pause()
+    for thread in worker.workers:
+        thread.stop()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE_SECONDS):
+            await workplace.keeper.idle.wait()
+    workplace.keeper.hand_back()
+    await asyncio.to_thread(worker.stop, int(STOP_SECONDS * 1000))
+    await workplace.settled()
+
+
+class _ThisLoop(EventLoopThread):
+    """The running event loop as the one on which Dramatiq runs async actors.
+
+    The middleware AsyncIO would start another loop, in the same step in which messages begin to come in. On this one
+    everything is open before the first message, and still is after the last.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.getLogger(__name__), interrupt_check_ival=1.0)
+        self.loop.close()
+        self.loop = asyncio.get_running_loop()
