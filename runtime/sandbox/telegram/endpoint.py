@@ -29,6 +29,10 @@ class BotEndpoint:
         self._bench = bench
         self._closing = asyncio.Event()
 
+    async def open(self, app: web.Application) -> None:
+        """Begin, or begin again after `close`."""
+        self._closing.clear()
+
     async def close(self, app: web.Application) -> None:
         """Let go of the calls left hanging, so that the server can stop."""
         self._closing.set()

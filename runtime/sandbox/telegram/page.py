@@ -44,6 +44,10 @@ class ChatPage:
         self._user = user
         self._closing = asyncio.Event()
 
+    async def open(self, app: web.Application) -> None:
+        """Begin, or begin again after `close`."""
+        self._closing.clear()
+
     async def close(self, app: web.Application) -> None:
         """Let go of the open streams, so that the server can stop."""
         self._closing.set()
@@ -112,7 +116,7 @@ class ChatPage:
         await read_parts(await request.multipart(), call)
         chat.thread_id = call.integer("thread_id") or None
         reply_to = chat.room.messages.get(call.integer("reply_to"))
-        text = call.text("text").strip()
+        text = call.text("text").replace("\r\n", "\n").strip()  # forms send every line break as CRLF
         prepared = [await self._prepared(upload, call.flag("as_files")) for upload in call.uploads.values()]
         if not prepared:
             sent = [chat.send(text, as_user=user, reply_to=reply_to)]

@@ -117,6 +117,7 @@ class SandboxTelegram:
         app.add_routes(self._endpoint.routes())
         app.add_routes(page_routes(self._page))
         app.add_routes(admin_routes(self._world))
+        app.on_startup.extend([self._endpoint.open, self._page.open])
         app.on_shutdown.extend([self._endpoint.close, self._page.close])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()

@@ -1,14 +1,11 @@
 """The sandbox, a person in it, and two strict clients written by others."""
 
-import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
-import av
 import pytest
 from aiogram import Bot as AiogramBot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
-from PIL import Image
 from telegram import Bot
 
 from runtime.sandbox.telegram import Chat, ManualClock, SandboxTelegram, User
@@ -48,26 +45,3 @@ async def aiogram_bot(sandbox: SandboxTelegram) -> AsyncIterator[AiogramBot]:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
-
-
-def picture(width: int = 640, height: int = 480, colour: str = "teal", form: str = "PNG") -> bytes:
-    """An image file of one colour."""
-    target = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(target, form)
-    return target.getvalue()
-
-
-def film(width: int = 160, height: int = 90, seconds: int = 2) -> bytes:
-    """A small MP4 whose picture changes."""
-    target = io.BytesIO()
-    with av.open(target, mode="w", format="mp4") as container:
-        stream = container.add_stream("h264", rate=8)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(8 * seconds):
-            still = Image.new("RGB", (width, height), (number * 15 % 255, 90, 160))
-            container.mux(stream.encode(av.VideoFrame.from_image(still)))
-        container.mux(stream.encode())
-    return target.getvalue()
-
-
-Predicate = Callable[[object], bool]

@@ -7,7 +7,8 @@ from telegram.error import Forbidden, NetworkError, RetryAfter, TimedOut
 from telegram.request import HTTPXRequest
 
 from runtime.sandbox.telegram import Chat, Fault, FaultPlan, SandboxTelegram
-from tests.sandbox.telegram.conftest import TOKEN, picture
+from tests.sandbox.telegram.conftest import TOKEN
+from tests.sandbox.telegram.samples import picture
 
 
 async def test_faults_are_chosen_by_method_chat_and_count(sandbox: SandboxTelegram, bot: Bot) -> None:

@@ -14,7 +14,7 @@ from aiogram.types import (
 )
 
 from runtime.sandbox.telegram import Chat, SandboxTelegram
-from tests.sandbox.telegram.conftest import film, picture
+from tests.sandbox.telegram.samples import film, picture
 
 AGAIN = InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text="Again", callback_data="again:1")]])
 

@@ -9,7 +9,8 @@ from telegram import Bot, InputMediaPhoto
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter
 
 from runtime.sandbox.telegram import Chat, Fault, ManualClock, SandboxTelegram
-from tests.sandbox.telegram.conftest import TOKEN, picture
+from tests.sandbox.telegram.conftest import TOKEN
+from tests.sandbox.telegram.samples import picture
 
 KEYBOARD = {"inline_keyboard": [[{"text": "Again", "callback_data": "x"}]]}
 

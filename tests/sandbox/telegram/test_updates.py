@@ -7,7 +7,8 @@ from telegram import Bot
 from telegram.error import Conflict
 
 from runtime.sandbox.telegram import Chat, ManualClock, SandboxTelegram
-from tests.sandbox.telegram.conftest import TOKEN, film, picture
+from tests.sandbox.telegram.conftest import TOKEN
+from tests.sandbox.telegram.samples import film, picture
 
 
 async def test_what_people_send_arrives_in_its_kind(bot: Bot, chat: Chat) -> None:
