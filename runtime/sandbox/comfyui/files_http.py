@@ -14,6 +14,7 @@ from PIL import Image
 
 from runtime.sandbox.comfyui.faults import Faults
 from runtime.sandbox.comfyui.storage import OutsideFolder, Storage
+from runtime.sandbox.comfyui.trouble import Trouble
 
 NEVER_SHOWN = {"text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css"}
 """Types that a browser would run: sent as plain bytes."""
@@ -73,11 +74,11 @@ class FilesHttp:
         kind = str(form.get("type", "input"))
         folder = self._storage.folder(kind)
         if folder is None:
-            raise web.HTTPInternalServerError
+            raise Trouble
         if not field:
             return web.Response(status=400)
         if not isinstance(field, web.FileField):
-            raise web.HTTPInternalServerError  # a field without a filename
+            raise Trouble  # a field without a filename
         if not field.filename:
             return web.Response(status=400)
         content = field.file.read()
@@ -92,7 +93,7 @@ class FilesHttp:
         try:
             (parent / name).write_bytes(content)
         except OSError as error:
-            raise web.HTTPInternalServerError from error  # "a/b.png" where no folder a is
+            raise Trouble from error  # "a/b.png" where no folder a is
         self._on_upload(Upload(name, subfolder, kind, len(content), hashlib.sha256(content).hexdigest()))
         return web.json_response({"name": name, "subfolder": subfolder, "type": kind})
 
@@ -116,7 +117,7 @@ def _preview(path: Path, wish: str, channel: str) -> web.Response:
             shown = picture.convert("RGB") if image_format == "jpeg" or channel == "rgb" else picture
             return _picture(path, shown, image_format, quality)
     except OSError as error:
-        raise web.HTTPInternalServerError from error  # not a picture
+        raise Trouble from error  # not a picture
 
 
 def _channel(path: Path, channel: str) -> web.Response:
@@ -128,7 +129,7 @@ def _channel(path: Path, channel: str) -> web.Response:
             alpha.putalpha(picture.getchannel("A") if picture.mode == "RGBA" else Image.new("L", picture.size, 255))
             return _picture(path, alpha, "png")
     except OSError as error:
-        raise web.HTTPInternalServerError from error
+        raise Trouble from error
 
 
 def _picture(path: Path, picture: Image.Image, image_format: str, quality: int = 90) -> web.Response:

@@ -11,6 +11,7 @@ from runtime.sandbox.comfyui.catalogue import Catalogue
 from runtime.sandbox.comfyui.faults import Faults
 from runtime.sandbox.comfyui.prompt_queue import History, PromptQueue, QueueItem
 from runtime.sandbox.comfyui.storage import Storage
+from runtime.sandbox.comfyui.trouble import Trouble
 from runtime.sandbox.comfyui.validation import SLIPS, validate
 
 Json = dict[str, Any]
@@ -21,7 +22,7 @@ async def read_json(request: web.Request) -> Any:
     try:
         return await request.json()
     except ValueError as error:
-        raise web.HTTPInternalServerError from error
+        raise Trouble from error
 
 
 class PromptsHttp:
@@ -54,7 +55,7 @@ class PromptsHttp:
         try:
             answer, status = self._accept(posted)
         except SLIPS as error:
-            raise web.HTTPInternalServerError from error  # a body of a shape that nobody expects
+            raise Trouble from error  # a body of a shape that nobody expects
         if status == 200 and self._faults.spend("drop_prompt_after"):
             return _hang_up(request)
         return web.json_response(answer, status=status)
@@ -103,7 +104,7 @@ class PromptsHttp:
             max_items = int(query["max_items"]) if "max_items" in query else None
             offset = int(query.get("offset", -1))
         except ValueError as error:
-            raise web.HTTPInternalServerError from error
+            raise Trouble from error
         return web.json_response(self._history.page(max_items, offset))
 
     async def get_history_entry(self, request: web.Request) -> web.Response:

@@ -78,10 +78,10 @@ class Worker:
         machine = self._machine
         self._interrupt.clear()
         machine.sockets.client_id = item.extra.get("client_id")
-        machine.sockets.last_node_id = None
         self._on_change()
         run = PromptRun(machine, self._cache, item, self._interrupt, self.held)
         entry = await run.execute()
+        machine.sockets.last_node_id = None
         await asyncio.sleep(HISTORY_LAG_SECONDS + machine.faults.history_lag_seconds)
         self._history.add(self._queue.finish(), entry)
         machine.sockets.send_status()
