@@ -28,13 +28,12 @@ from runtime.worker.ending import (
 from runtime.worker.graph import prompt_id_of
 from runtime.worker.inputs import find_inputs
 from runtime.worker.keeper import Held, Stop
-from runtime.worker.outcome import Fail, Requeue, blames_backend, judge
+from runtime.worker.outcome import Fail, Requeue, is_backend_suspect, judge
 from runtime.worker.workplace import Workplace
 
 log = structlog.get_logger("veilrun.execute")
 
 T = TypeVar("T")
-PLACE_MARGIN_SECONDS = 0.05
 
 
 class Stopped(Exception):
@@ -116,7 +115,7 @@ class _Execution:
         self._call_hooks(Outcome("collected", self._job.backend, collected.run_seconds, outputs))
 
     async def _settle(self, error: VeilrunError) -> None:
-        if blames_backend(error) and self._job.backend is not None:
+        if is_backend_suspect(error) and self._job.backend is not None:
             self._workplace.health.check_soon(self._job.backend)
         verdict = judge(
             error,
@@ -142,17 +141,13 @@ class _Execution:
         await write_requeued(self._workplace.pool, self._attempt.lease, requeue)
         log.info("job requeued", job=self._job.id, error=requeue.error, delay_seconds=requeue.delay_seconds)
         self._workplace.soon(self._workplace.place())
-        self._workplace.soon(self._place_after(requeue.delay_seconds))
+        self._workplace.place_after(requeue.delay_seconds)
 
     async def _free_memory(self) -> None:
         try:
             await self._attempt.backend.client.free(unload_models=True, free_memory=True)
         except BackendError as error:
             log.warning("memory not freed", job=self._job.id, error=type(error).__name__)
-
-    async def _place_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds + PLACE_MARGIN_SECONDS)
-        await self._workplace.place()
 
     async def _stop(self) -> None:
         match self._held.stop:

@@ -12,6 +12,7 @@ from runtime.comfyui import (
     Interrupted,
     OutOfMemory,
     UnexpectedAnswer,
+    WorkflowRejected,
 )
 from runtime.scheduler.fleet import UnknownBackend
 from runtime.transport import TransportError
@@ -52,9 +53,9 @@ def judge(error: VeilrunError, *, attempt: int, max_attempts: int, last_error: s
     return Requeue(name, detail, delay, free=isinstance(error, OutOfMemory))
 
 
-def blames_backend(error: VeilrunError) -> bool:
-    """Whether the backend may be away or wrong, so that it should be checked before it gets another job."""
-    return isinstance(error, BackendUnreachable | BackendMisconfigured | UnexpectedAnswer)
+def is_backend_suspect(error: VeilrunError) -> bool:
+    """Whether the backend should be checked now: it may be away, set up wrongly, or lack what it had before."""
+    return isinstance(error, BackendUnreachable | BackendMisconfigured | UnexpectedAnswer | WorkflowRejected)
 
 
 def one_line(error: VeilrunError) -> str:
@@ -70,5 +71,5 @@ def _may_pass(error: VeilrunError) -> bool:
     Somebody else's interrupt is no fault of the job, and neither is a backend that is set up wrongly or unknown here.
     """
     if isinstance(error, BackendError):
-        return error.retry or blames_backend(error) or isinstance(error, Interrupted)
+        return error.retry or isinstance(error, BackendMisconfigured | UnexpectedAnswer | Interrupted)
     return isinstance(error, NotSent | OutcomeUnknown | RetryLater | UnknownBackend | TransportError)

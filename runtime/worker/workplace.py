@@ -17,6 +17,8 @@ from runtime.worker.inputs import FileSource
 from runtime.worker.keeper import LeaseKeeper
 from runtime.worker.placing import place_and_wake
 
+MARGIN_SECONDS = 0.05
+
 
 def new_owner() -> str:
     """A name for this process as the owner of leases: never the same twice."""
@@ -45,6 +47,10 @@ class Workplace:
     async def place(self) -> None:
         """Place what can be placed now, and wake the workers."""
         await place_and_wake(self.pool, self.registry, self.waker)
+
+    def place_after(self, seconds: float) -> None:
+        """Place what can be placed then; forgotten if the process ends before, since the sweepers do the same."""
+        asyncio.get_running_loop().call_later(seconds + MARGIN_SECONDS, lambda: self.soon(self.place()))
 
     def soon(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` without waiting for it."""

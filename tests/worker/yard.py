@@ -24,7 +24,7 @@ from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch, check_backend
 from runtime.scheduler.schedule import place_jobs
 from runtime.scheduler.sync import sync_registry
-from runtime.worker.broker import DELIVER, EXECUTE, Waker
+from runtime.worker.broker import DELIVER, EXECUTE, Waker, make_broker
 from runtime.worker.execute import execute
 from runtime.worker.keeper import LeaseKeeper
 from runtime.worker.workplace import Workplace
@@ -117,8 +117,10 @@ class Yard:
 
     async def run(self, job_id: int, workplace: Workplace | None = None) -> Job:
         """Place the job and execute it in this process, once."""
-        (fence,) = [wakeup.fence for wakeup in await self.place() if wakeup.job_id == job_id]
-        await execute(workplace or self.workplace, job_id, fence)
+        await self.place()
+        placed = await self.job(job_id)
+        assert placed.state == "placed", placed.placement
+        await execute(workplace or self.workplace, job_id, placed.fence)
         await self.workplace.settled()
         return await self.job(job_id)
 
@@ -164,8 +166,15 @@ class Yard:
                     missing=health.missing,
                 )
 
-    async def wake(self, wakeups: Sequence[Wakeup], waker: Waker) -> None:
-        await waker.wake_execute(wakeups)
+    async def place_and_wake(self, times: int = 1) -> None:
+        """As the web process does after a commit, through the real broker; the message is sent so many times."""
+        wakeups = await self.place()
+        broker = make_broker("postgresql", self.dsn)
+        waker = Waker(broker)
+        for _ in range(times):
+            await waker.wake_execute(wakeups)
+        waker.close()
+        broker.close()
 
     async def start_worker(self, **environment: str) -> asyncio.subprocess.Process:
         """A real worker process on this database, with short leases."""
