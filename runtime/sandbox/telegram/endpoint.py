@@ -12,6 +12,7 @@ from aiohttp import web
 from runtime.sandbox.telegram.calls import Call, read_call
 from runtime.sandbox.telegram.errors import ApiError
 from runtime.sandbox.telegram.faults import Fault
+from runtime.sandbox.telegram.flood import FloodGate
 from runtime.sandbox.telegram.journal import JournalEntry
 from runtime.sandbox.telegram.methods import Answer, Bench, find_method
 
@@ -25,8 +26,9 @@ _BAD_GATEWAY = (
 class BotEndpoint:
     """Answers the bot. Status and `error_code` are always the same number."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, flood: FloodGate | None = None) -> None:
         self._bench = bench
+        self._flood = flood
         self._closing = asyncio.Event()
 
     async def open(self, app: web.Application) -> None:
@@ -56,6 +58,8 @@ class BotEndpoint:
             fault = world.faults.strike(call.method, call.integer("chat_id") or None)
             if fault is not None and fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
+            if self._flood is not None:
+                self._flood.check(call)
             status, body = await self._outcome(call, fault)
         except ApiError as refused:
             status, body = refused.code, refused.body()

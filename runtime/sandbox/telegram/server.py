@@ -17,6 +17,7 @@ from runtime.sandbox.telegram.clock import Clock, SystemClock
 from runtime.sandbox.telegram.delivery import Delivery
 from runtime.sandbox.telegram.endpoint import BotEndpoint
 from runtime.sandbox.telegram.faults import FaultPlan
+from runtime.sandbox.telegram.flood import FloodGate
 from runtime.sandbox.telegram.journal import Journal
 from runtime.sandbox.telegram.methods import Bench
 from runtime.sandbox.telegram.page import ChatPage, page_routes
@@ -30,6 +31,7 @@ class SandboxTelegram:
     token: the one bot token let in, others get 401; None lets any well-formed token in and takes the bot's id from it.
     clock: replace it to run retries and expiry by hand. seed: makes ids and faults repeatable.
     callback_answer_seconds: how long a pressed button waits for its answer.
+    reads_all_group_messages: privacy mode off. flood_limits: refuse with 429 what Telegram would call too fast.
 
     Example:
         async with SandboxTelegram() as telegram:
@@ -50,11 +52,14 @@ class SandboxTelegram:
         seed: int = 7,
         callback_answer_seconds: float = limits.CALLBACK_ANSWER_SECONDS,
         reads_all_group_messages: bool = False,
+        flood_limits: bool = False,
     ) -> None:
         bot = Account(7_000_000_001, bot_name, bot_username, is_bot=True)
         self._world = World(clock or SystemClock(), bot, token, seed, callback_answer_seconds, reads_all_group_messages)
         self._attachments = Attachments(self._world.files)
-        self._endpoint = BotEndpoint(Bench(self._world, self._attachments))
+        self._endpoint = BotEndpoint(
+            Bench(self._world, self._attachments), FloodGate(self._world.clock) if flood_limits else None
+        )
         self._delivery = Delivery(self._world, self._endpoint.perform)
         self._page = ChatPage(self._world, self._attachments, self.user)
         self._runner: web.AppRunner | None = None

@@ -16,14 +16,19 @@ function build(text, start, end, entities, actions) {
     const from = Math.max(entity.offset, position);
     const to = Math.min(entity.offset + entity.length, end);
     if (from >= to) continue;
-    if (from > position) nodes.push(text.slice(position, from));
+    if (from > position) nodes.push(between(nodes, text.slice(position, from)));
     const inner = [];
     while (entities.length && entities[0].offset < to) inner.push(entities.shift());
     nodes.push(wrap(entity, text.slice(from, to), build(text, from, to, inner, actions), actions));
     position = to;
   }
-  if (position < end) nodes.push(text.slice(position, end));
+  if (position < end) nodes.push(between(nodes, text.slice(position, end)));
   return nodes;
+}
+
+// A quote or a block of code breaks the line by itself, so the line break after it is left out.
+function between(before, words) {
+  return /^(PRE|BLOCKQUOTE)$/.test(before.at(-1)?.tagName ?? "") ? words.replace(/^\n/, "") : words;
 }
 
 function wrap(entity, words, children, actions) {
