@@ -169,6 +169,17 @@ async def of_media_group(connection: AsyncConnection, chat_id: int, media_group_
         return await cursor.fetchone()
 
 
+async def of_message(connection: AsyncConnection, chat_id: int, message_id: int) -> Job | None:
+    """The newest job that this chat message asked for, or whose progress it shows."""
+    async with connection.cursor(row_factory=class_row(Job)) as cursor:
+        await cursor.execute(
+            f"""select {COLUMNS} from jobs where chat_id = %(chat)s
+                  and (message_id = %(message)s or status_message_id = %(message)s) order by id desc limit 1""",
+            {"chat": chat_id, "message": message_id},
+        )
+        return await cursor.fetchone()
+
+
 async def position(connection: AsyncConnection, job_id: int) -> int | None:
     """Place in the queue, 1 = next; None if the job does not wait any more."""
     async with connection.cursor(row_factory=scalar_row) as cursor:

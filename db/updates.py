@@ -13,6 +13,10 @@ Lane: TypeAlias = tuple[int, int | None]
 """(bot id, order key): updates of one lane take effect one after the other."""
 
 
+class LaneBusy(Exception):
+    """Another process runs an update of this lane right now: look again in a moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredUpdate:
     """One raw update. order_key: chat id of a message, user id of a callback; None if it names neither."""
@@ -48,9 +52,9 @@ async def store(connection: AsyncConnection, updates: Sequence[StoredUpdate]) ->
 
 
 async def take(connection: AsyncConnection, lane: Lane) -> StoredUpdate | None:
-    """The oldest pending update of the lane, held until the transaction ends.
+    """The oldest pending update of the lane, held until the transaction ends; None if nothing is pending.
 
-    None if nothing is pending, or if another process is at work on this lane: that one goes on by itself.
+    Raises: LaneBusy.
     """
     bot_id, order_key = lane
     async with connection.cursor(row_factory=scalar_row) as cursor:
@@ -58,7 +62,7 @@ async def take(connection: AsyncConnection, lane: Lane) -> StoredUpdate | None:
             "select pg_try_advisory_xact_lock(%s, hashint8(coalesce(%s::bigint, 0)))", (ORDER_LOCK, order_key)
         )
         if not await cursor.fetchone():
-            return None
+            raise LaneBusy
     async with connection.cursor(row_factory=class_row(StoredUpdate), binary=True) as updates:
         await updates.execute(
             """select bot_id, update_id, order_key, body from updates

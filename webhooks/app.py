@@ -8,7 +8,8 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from webhooks.telegram import PATH, Receive, Scope, Send
+from runtime.chat.webhook import PATH
+from webhooks.telegram import Receive, Scope, Send
 
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Check: TypeAlias = Callable[[], Awaitable[str | None]]

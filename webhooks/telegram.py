@@ -26,7 +26,6 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-PATH = "/telegram/webhook"
 SECRET_HEADER = b"x-telegram-bot-api-secret-token"
 LARGEST_BODY = 1024 * 1024  # bytes; a real update has a few thousand
 RETRY_AFTER_SECONDS = 5

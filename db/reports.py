@@ -1,0 +1,29 @@
+"""Counts over the tables, for metrics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """How many jobs there are by (command, state), backends by health, and how long the oldest waiting job waits."""
+
+    jobs: Mapping[tuple[str, str], int]
+    backends: Mapping[str, int]
+    oldest_queued_seconds: float
+
+
+async def fleet(connection: AsyncConnection) -> Fleet:
+    """The state of everything, as counts."""
+    jobs = await connection.execute("select command, state, count(*) from jobs group by command, state")
+    counted = {(command, state): count async for command, state, count in jobs}
+    backends = await connection.execute("select health, count(*) from backends group by health")
+    healths = {health: count async for health, count in backends}
+    oldest = await connection.execute(
+        "select coalesce(extract(epoch from now() - min(run_at)), 0)::float8 from jobs"
+        " where state = 'queued' and run_at <= now()"
+    )
+    row = await oldest.fetchone()
+    return Fleet(counted, healths, row[0] if row else 0.0)

@@ -1,0 +1,68 @@
+"""The command line `veilrun`.
+
+Exit status: 0 done, 1 it failed (one line on standard error says what to do), 2 wrong usage, 78 wrong settings,
+130 stopped by Ctrl-C.
+"""
+
+import importlib.metadata
+import sys
+from typing import Annotated
+
+import typer
+from psycopg import OperationalError
+
+from runtime.api import VeilrunError
+from runtime.cli import database, invoke, jobs, plugins, serve, webhook
+from runtime.cli.output import notices
+from runtime.logs import configure_logs
+from runtime.settings import SettingsInvalid, read_settings
+from runtime.supervisor import EX_CONFIG
+
+app = typer.Typer(
+    name="veilrun",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="A function runtime whose functions are chat commands, executed by ComfyUI on your GPUs.",
+    epilog="Example: veilrun demo",
+)
+app.add_typer(plugins.app, name="plugins", epilog="Example: veilrun plugins list")
+app.add_typer(jobs.app, name="jobs", epilog="Example: veilrun jobs list --state running")
+app.add_typer(webhook.app, name="webhook", epilog="Example: veilrun webhook info")
+app.add_typer(database.app, name="db", epilog="Example: veilrun db status")
+serve.add_to(app)
+invoke.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"veilrun {importlib.metadata.version('veilrun')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A function runtime whose functions are chat commands."""
+    configure_logs(read_settings().log_level)
+
+
+def main() -> None:
+    """Run the command line. Errors that veilrun knows are one line, never a traceback."""
+    try:
+        app()
+    except SettingsInvalid as error:
+        notices.print(f"error: {error}", style="red", markup=False)
+        sys.exit(EX_CONFIG)
+    except VeilrunError as error:
+        notices.print(f"error: {error}", style="red", markup=False)
+        sys.exit(1)
+    except OperationalError as error:
+        first = str(error).strip().splitlines()[0]
+        notices.print(f"error: the database does not answer: {first}; check DATABASE_URL", style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,71 @@
+"""`veilrun db`: the database's schema. Also opens the database for the other commands."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import typer
+from db.embedded import resolve_database
+from psycopg import AsyncConnection
+
+from db import migrate
+from runtime.cli.output import AsJson, print_json, screen
+from runtime.settings import Settings, read_settings
+
+app = typer.Typer(no_args_is_help=True, help="The database: bring its schema up to date, see where it stands.")
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The address of the database: DATABASE_URL, or the embedded server, which runs while this is open."""
+    with resolve_database(settings.database_url, settings.state_dir) as dsn:
+        yield dsn
+
+
+@contextlib.asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[AsyncConnection]:
+    """One connection for a short command; what it wrote is committed at the end."""
+    async with await AsyncConnection.connect(dsn) as connection:
+        yield connection
+
+
+def ask(question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Answer `question` with the up-to-date database of this deployment."""
+
+    async def answer(dsn: str) -> T:
+        async with connected(dsn) as connection:
+            return await question(connection)
+
+    with database(read_settings()) as dsn:
+        migrate.upgrade(dsn)
+        return asyncio.run(answer(dsn))
+
+
+@app.command(epilog="Example: DATABASE_URL=postgresql://bot@db/veilrun veilrun db migrate")
+def migrate_command() -> None:
+    """Bring the schema up to date. Several machines may do so at once."""
+    with database(read_settings()) as dsn:
+        before = migrate.status(dsn)
+        migrate.upgrade(dsn)
+    screen.print(f"applied {len(before.pending)} migration(s)" if before.pending else "the schema is up to date")
+
+
+@app.command(epilog="Example: veilrun db status --json")
+def status(as_json: AsJson = False) -> None:
+    """Show which migrations are applied. Exit status 1 if some are pending."""
+    with database(read_settings()) as dsn:
+        found = migrate.status(dsn)
+    document: dict[str, Any] = {"applied": list(found.applied), "pending": list(found.pending)}
+    if as_json:
+        print_json(document)
+    else:
+        for name in found.applied:
+            screen.print(f"applied  {name}")
+        for name in found.pending:
+            screen.print(f"pending  {name}")
+    raise typer.Exit(1 if found.pending else 0)
+
+
+app.registered_commands[0].name = "migrate"

@@ -1,0 +1,140 @@
+"""`veilrun invoke`: one function from the shell, against any ComfyUI, without Telegram or a database."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from runtime.api import VeilrunError
+from runtime.cli.output import AsJson, notices, print_json, screen
+from runtime.comfyui import Progress as Reading
+from runtime.dispatch.arguments import Arguments, parse_arguments
+from runtime.registry import BackendConfig, LoadedCommand, Registry, load_registry
+from runtime.registry.plugins import installed_plugins
+from runtime.settings import read_settings
+from runtime.worker.local import run_once
+from runtime.worker.outputs import Made
+
+
+class NoSuchCommand(VeilrunError):
+    """No enabled plugin offers this command."""
+
+
+class NoBackend(VeilrunError):
+    """Nobody said which ComfyUI is to run it."""
+
+
+class WrongFile(VeilrunError):
+    """A file cannot be read or written."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this command."""
+    app.command(
+        epilog='Example: veilrun invoke flux "an astronaut" --seed 7 -o out.png --backend http://127.0.0.1:8188',
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(invoke)
+
+
+def invoke(
+    context: typer.Context,
+    command: Annotated[str, typer.Argument(help="Name or alias of the command. Its own words and options follow.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; more get -2, -3 …")] = None,
+    image: Annotated[list[Path] | None, typer.Option("--image", "-i", help="A picture to work on; repeatable.")] = None,
+    backend: Annotated[
+        str | None, typer.Option("--backend", "-b", help="Address or registry name of the ComfyUI; default the first.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one function from the shell. Without a registry file, every installed plugin can be run."""
+    path = read_settings().registry
+    registry = load_registry(path) if path.exists() else _everything_installed()
+    loaded = registry.resolve(command.lstrip("/"))
+    if loaded is None:
+        known = ", ".join(sorted(registry.commands)) or "none"
+        raise NoSuchCommand(f"there is no command {command!r}; enabled are: {known}")
+    arguments = parse_arguments(loaded.command, " ".join(context.args))
+    started = time.monotonic()
+    made = asyncio.run(_run(registry, loaded, arguments, _backend(registry, backend), _pictures(image or [])))
+    files = [_write(one, _name(output, loaded, arguments, one, number)) for number, one in enumerate(made, 1)]
+    seconds = round(time.monotonic() - started, 2)
+    if as_json:
+        print_json({"files": [str(f) for f in files], "arguments": dict(arguments.values), "seconds": seconds})
+        return
+    for file in files:
+        screen.print(str(file), soft_wrap=True)
+    seed = arguments.values.get("seed")
+    notices.print(f"{seconds} s" + (f", seed {seed}" if seed is not None else ""))
+
+
+async def _run(
+    registry: Registry, loaded: LoadedCommand, arguments: Arguments, backend: BackendConfig, pictures: list[bytes]
+) -> list[Made]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=notices, transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(f"/{loaded.command.name}", total=1.0)
+
+        async def show(reading: Reading) -> None:
+            progress.update(task, completed=reading.fraction, description=reading.title or f"/{loaded.command.name}")
+
+        collected = await run_once(
+            registry,
+            loaded,
+            arguments.values,
+            backend,
+            variant=arguments.variant,
+            images=pictures,
+            on_progress=show,
+        )
+    return list(collected.made)
+
+
+def _everything_installed() -> Registry:
+    lines = ["version: 1", "plugins:", *(f"  {name}: {{enabled: true}}" for name in sorted(installed_plugins()))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "plugin_registry.yaml"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return load_registry(path)
+
+
+def _backend(registry: Registry, wanted: str | None) -> BackendConfig:
+    if wanted is None:
+        if not registry.backends:
+            raise NoBackend("say which ComfyUI is to run it: --backend http://127.0.0.1:8188")
+        return registry.backends[0]
+    named = registry.backend(wanted)
+    if named is None and "://" not in wanted:
+        known = ", ".join(backend.name for backend in registry.backends) or "none"
+        raise NoBackend(
+            f"{wanted!r} is neither an address like http://127.0.0.1:8188 nor a backend (there are: {known})"
+        )
+    return named or BackendConfig("backend", wanted.rstrip("/"))
+
+
+def _pictures(paths: list[Path]) -> list[bytes]:
+    pictures: list[bytes] = []
+    for path in paths:
+        try:
+            pictures.append(path.read_bytes())
+        except OSError as error:
+            raise WrongFile(f"{path}: {error.strerror}") from error
+    return pictures
+
+
+def _name(output: Path | None, loaded: LoadedCommand, arguments: Arguments, made: Made, number: int) -> Path:
+    if output is None:
+        output = Path(f"{loaded.command.name}-{arguments.values.get('seed', 'result')}{made.suffix}")
+    return output if number == 1 else output.with_name(f"{output.stem}-{number}{output.suffix}")
+
+
+def _write(made: Made, path: Path) -> Path:
+    try:
+        path.write_bytes(made.content)
+    except OSError as error:
+        raise WrongFile(f"{path}: {error.strerror}") from error
+    return path

@@ -1,0 +1,25 @@
+"""The child processes that make up one machine."""
+
+import socket
+
+from runtime.supervisor import Child, child_environment, python_module
+
+WEB, WORKER = python_module("webhooks"), python_module("runtime.worker")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A listening socket that web processes inherit, so that it stays open while one is started again."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def machine(dsn: str, listener: socket.socket, workers: int, **environment: str) -> list[Child]:
+    """The children of one machine: a web process on `listener`, and `workers` workers."""
+    descriptor = listener.fileno()
+    shared = child_environment(DATABASE_URL=dsn, VEILRUN_LISTEN_FD=str(descriptor), **environment)
+    return [Child("web", WEB, shared, pass_fds=(descriptor,)), *worker_children(shared, workers)]
+
+
+def worker_children(environment: dict[str, str], count: int) -> list[Child]:
+    """`count` worker processes."""
+    return [Child(f"worker-{number}", WORKER, environment) for number in range(1, count + 1)]

@@ -1,0 +1,85 @@
+"""`veilrun up`, `serve`, `worker`, `demo`, `health`: the processes of one machine."""
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from db import migrate
+from runtime.cli.database import database
+from runtime.cli.demo import demo
+from runtime.cli.machine import WEB, WORKER, listening, machine, worker_children
+from runtime.cli.output import AsJson, notices, print_json, screen
+from runtime.heartbeat import living_processes
+from runtime.registry import load_registry
+from runtime.settings import Settings, read_settings
+from runtime.supervisor import Child, child_environment, stop_on_signals, supervise
+
+Workers = Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes; default VEILRUN_WORKER_PROCESSES.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command(epilog="Example: TELEGRAM_BOT_TOKEN=123:AAH… VEILRUN_PUBLIC_URL=https://bot.example.org veilrun up")(up)
+    app.command(epilog="Example: DATABASE_URL=postgresql://bot@db/veilrun veilrun serve")(serve)
+    app.command(epilog="Example: DATABASE_URL=postgresql://bot@db/veilrun veilrun worker --processes 2")(worker)
+    app.command(epilog="Example: veilrun demo --once")(demo)
+    app.command(epilog="Example: veilrun health")(health)
+
+
+def up(workers: Workers = None) -> None:
+    """Run a whole bot on this machine: web process, workers and, without DATABASE_URL, its database."""
+    settings = read_settings()
+    _check(settings)
+    with database(settings) as dsn, listening(settings.host, settings.port) as listener:
+        migrate.upgrade(dsn)
+        host, port = listener.getsockname()[:2]
+        notices.print(f"veilrun listens on http://{host}:{port}; Ctrl-C stops it")
+        status = asyncio.run(_run(machine(dsn, listener, workers or settings.worker_processes)))
+    raise typer.Exit(status)
+
+
+def serve() -> None:
+    """Run the web process alone: it receives updates and serves health and metrics."""
+    _check(read_settings())
+    os.execv(sys.executable, WEB)
+
+
+def worker(processes: Workers = None) -> None:
+    """Run workers alone: they execute jobs on the backends and deliver results."""
+    settings = read_settings()
+    _check(settings)
+    count = processes or settings.worker_processes
+    if count == 1:
+        os.execv(sys.executable, WORKER)
+    with database(settings) as dsn:
+        migrate.upgrade(dsn)
+        status = asyncio.run(_run(worker_children(child_environment(DATABASE_URL=dsn), count)))
+    raise typer.Exit(status)
+
+
+def health(as_json: AsJson = False) -> None:
+    """Say whether every veilrun process on this machine is alive; for container health checks. Exit status 1 if not."""
+    processes = living_processes()
+    if as_json:
+        print_json(processes)
+    else:
+        for name, alive in sorted(processes.items()):
+            screen.print(f"{'alive ' if alive else 'SILENT'}  {name}")
+        if not processes:
+            screen.print("no veilrun process runs here")
+    raise typer.Exit(0 if processes and all(processes.values()) else 1)
+
+
+async def _run(children: list[Child]) -> int:
+    return await supervise(children, stop_on_signals())
+
+
+def _check(settings: Settings) -> None:
+    """Fail early and clearly: a token, a registry that loads."""
+    _ = settings.bot_token
+    for plugin in load_registry(settings.registry).plugins:
+        if plugin.enabled and plugin.error:
+            notices.print(f"plugin {plugin.name} is not active: {plugin.error}", style="yellow", markup=False)

@@ -1,0 +1,69 @@
+"""`veilrun webhook`: tell Telegram where to send updates."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from runtime.api import VeilrunError
+from runtime.chat.gateway import Webhook, open_gateway
+from runtime.chat.webhook import register_webhook
+from runtime.cli.output import AsJson, print_json, screen
+from runtime.settings import read_settings
+
+app = typer.Typer(no_args_is_help=True, help="The webhook that Telegram sends updates to.")
+
+
+class NoPublicUrl(VeilrunError):
+    """Nobody said under which address Telegram reaches this machine."""
+
+
+@app.command("set", epilog="Example: veilrun webhook set https://bot.example.org")
+def set_webhook(
+    public_url: Annotated[str | None, typer.Argument(help="Public https address; default VEILRUN_PUBLIC_URL.")] = None,
+) -> None:
+    """Send updates to PUBLIC_URL/telegram/webhook, with the secret of this deployment."""
+    settings = read_settings()
+    url = public_url or settings.public_url
+    if not url:
+        raise NoPublicUrl("give the public https address of this machine, or set VEILRUN_PUBLIC_URL")
+
+    async def act() -> str:
+        async with open_gateway(settings) as gateway:
+            return await register_webhook(gateway, url, settings.webhook_secret)
+
+    screen.print(f"Telegram sends updates to {asyncio.run(act())}")
+
+
+@app.command(epilog="Example: veilrun webhook info --json")
+def info(as_json: AsJson = False) -> None:
+    """Show what Telegram knows: address, waiting updates, last error. Exit status 1 if no webhook is set."""
+    settings = read_settings()
+
+    async def act() -> Webhook:
+        async with open_gateway(settings) as gateway:
+            return await gateway.webhook()
+
+    found = asdict(asyncio.run(act()))
+    if as_json:
+        print_json(found)
+    else:
+        for name, value in found.items():
+            screen.print(f"{name:24} {value}")
+    raise typer.Exit(0 if found["url"] else 1)
+
+
+@app.command(epilog="Example: veilrun webhook delete --drop-pending")
+def delete(
+    drop_pending: Annotated[bool, typer.Option("--drop-pending", help="Forget updates not yet fetched.")] = False,
+) -> None:
+    """Stop Telegram from sending updates here."""
+    settings = read_settings()
+
+    async def act() -> None:
+        async with open_gateway(settings) as gateway:
+            await gateway.delete_webhook(drop_pending=drop_pending)
+
+    asyncio.run(act())
+    screen.print("Telegram sends no updates any more")

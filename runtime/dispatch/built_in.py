@@ -1,0 +1,105 @@
+"""The commands that are veilrun's own: /start, /help, /cancel, /status."""
+
+import difflib
+
+from db import jobs
+from db.jobs import OPEN_STATES, Job
+from runtime.api import Command, Text
+from runtime.chat.texts import text
+from runtime.dispatch.effects import Scene
+from runtime.dispatch.update import Message
+
+
+async def start(scene: Scene, message: Message, user_id: int, rest: str) -> None:
+    """Say what the bot does."""
+    commands = _commands(scene)
+    examples = "\n".join(command.written_example for command in commands)
+    key = "dispatch.welcome" if commands else "dispatch.welcome_empty"
+    await scene.reply(message, scene.say(key, examples=examples))
+
+
+async def help_(scene: Scene, message: Message, user_id: int, rest: str) -> None:
+    """List the commands, or explain the one that is named."""
+    word = rest.lstrip("/").split(maxsplit=1)[0] if rest.lstrip("/").strip() else ""
+    if not word:
+        lines = "\n".join(f"{_names(command)} · {command.summary}" for command in _commands(scene))
+        await scene.reply(message, scene.say("dispatch.help", commands=lines))
+        return
+    loaded = scene.registry.resolve(word)
+    words = unknown(scene, word) if loaded is None else explained(loaded.command, scene.language)
+    await scene.reply(message, words)
+
+
+async def cancel(scene: Scene, message: Message, user_id: int, rest: str) -> None:
+    """Stop the job replied to, else the user's newest that is not over. Nobody else's."""
+    replied = message.reply_to_message
+    job: Job | None
+    if replied is not None:
+        job = await jobs.of_message(scene.connection, message.chat.id, replied.message_id)
+        if job is not None and job.user_id != user_id:
+            await scene.reply(message, scene.say("dispatch.not_yours"))
+            return
+    else:
+        mine = await jobs.newest(
+            scene.connection, states=OPEN_STATES, chat_id=message.chat.id, user_id=user_id, limit=1
+        )
+        job = mine[0] if mine else None
+    state = await jobs.cancel(scene.connection, job.id) if job else None
+    if job is None or state is None:
+        await scene.reply(message, scene.say("dispatch.nothing_to_cancel"))
+        return
+    scene.effects.jobs_moved = True
+    key = "dispatch.cancelled" if state == "cancelled" else "dispatch.cancelling"
+    await scene.reply(message, scene.say(key, command=job.command))
+
+
+async def status(scene: Scene, message: Message, user_id: int, rest: str) -> None:
+    """Show the user's unfinished jobs in this chat."""
+    mine = await jobs.newest(scene.connection, states=OPEN_STATES, chat_id=message.chat.id, user_id=user_id, limit=20)
+    if not mine:
+        await scene.reply(message, scene.say("dispatch.no_jobs"))
+        return
+    await scene.reply(message, "\n".join([await _line(scene, job) for job in reversed(mine)]))
+
+
+async def _line(scene: Scene, job: Job) -> str:
+    if job.state == "queued":
+        position = await jobs.position(scene.connection, job.id)
+        return scene.say("dispatch.job_waits", command=job.command, position=position or 1)
+    if job.state == "placed":
+        return scene.say("dispatch.job_starts", command=job.command)
+    share = (job.progress or {}).get("percent")
+    if isinstance(share, int | float):
+        return scene.say("dispatch.job_runs", command=job.command, percent=int(share))
+    return scene.say("dispatch.job_starts", command=job.command)
+
+
+COMMANDS = {"start": start, "help": help_, "cancel": cancel, "status": status}
+
+
+def unknown(scene: Scene, word: str) -> str:
+    """There is no such command: one line, with the nearest that there is."""
+    names = [name for c in _commands(scene) for name in (c.name, *c.aliases)] + list(COMMANDS)
+    close = difflib.get_close_matches(word.lower(), names, 1)
+    if close:
+        return scene.say("dispatch.unknown_near", command=word[:32], near=close[0])
+    return scene.say("dispatch.unknown", command=word[:32])
+
+
+def explained(command: Command, language: str | None) -> str:
+    """All about one command: how it is written, every option, an example."""
+    lines = [f"{_names(command)} · {command.summary}", ""]
+    for parameter in command.parameters:
+        usage = f"<{parameter.name}>" if isinstance(parameter, Text) and parameter.positional else parameter.usage
+        lines.append(f"{usage} · {parameter.summary}" if parameter.summary else usage)
+    lines += [f"--{variant.name} · {variant.summary}" for variant in command.variants]
+    lines += ["", text("dispatch.example", language, example=command.written_example)]
+    return "\n".join(lines)
+
+
+def _names(command: Command) -> str:
+    return " ".join(f"/{name}" for name in sorted((command.name, *command.aliases), key=len))
+
+
+def _commands(scene: Scene) -> list[Command]:
+    return [loaded.command for loaded in scene.registry.commands.values()]

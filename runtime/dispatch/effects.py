@@ -1,0 +1,68 @@
+"""What the effect of one update works with, and what is to happen once it is committed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from db import deliveries
+from runtime.chat.texts import text
+from runtime.dispatch.update import Message
+from runtime.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the pressed button says: nothing, a passing line, or an alert to be closed."""
+
+    query_id: str
+    text: str | None = None
+    alert: bool = False
+
+
+@dataclass(slots=True)
+class Effects:
+    """What follows the commit: messages to send, waiting jobs to place, a button to answer."""
+
+    deliveries: list[int] = field(default_factory=list)
+    jobs_moved: bool = False
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One update taking effect: the transaction, what the bot knows, and what is to follow.
+
+    username: asks for the bot's own name, which may need Telegram.
+    """
+
+    connection: AsyncConnection
+    registry: Registry
+    command_ids: Mapping[str, int]
+    bot_id: int
+    update_id: int
+    language: str | None
+    effects: Effects
+    username: Callable[[], Awaitable[str]]
+
+    def say(self, key: str, **values: object) -> str:
+        """The text `key` in the language of who wrote."""
+        return text(key, self.language, **values)
+
+    async def owe(
+        self, chat_id: int, kind: deliveries.Kind, payload: Mapping[str, Any], job_id: int | None = None
+    ) -> None:
+        """Owe the chat a message, to be sent right after the commit."""
+        delivery_id = await deliveries.owe(self.connection, chat_id, kind, payload, job_id)
+        if delivery_id is not None:
+            self.effects.deliveries.append(delivery_id)
+
+    async def reply(self, message: Message, words: str) -> None:
+        """Answer a message with a text: in a group as a reply, in a topic within it."""
+        payload = {
+            "text": words,
+            "reply_to": None if message.chat.is_private else message.message_id,
+            "thread_id": message.topic,
+        }
+        await self.owe(message.chat.id, "notice", payload)
