@@ -66,7 +66,9 @@ class SandboxComfyUI:
         self.graphs: list[Json] = []
         self.posts: Counter[str] = Counter()
         self.uploads: list[Upload] = []
-        self._temporary = tempfile.TemporaryDirectory(prefix="sandbox-comfyui-") if root is None else None
+        self._temporary = (
+            tempfile.TemporaryDirectory(prefix="sandbox-comfyui-", ignore_cleanup_errors=True) if root is None else None
+        )
         self.storage = Storage(root or Path(self._temporary.name if self._temporary else "."))
         self.catalogue = Catalogue(self.storage, self.faults, models=models, extra_classes=extra_classes)
         self._pace = pace if isinstance(pace, Pace) else Pace.of(pace)

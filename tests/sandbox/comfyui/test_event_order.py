@@ -64,8 +64,8 @@ async def events(client: Client, graph: Json, prompt_id: str = "p") -> list[str]
 async def test_a_picture_is_told_as_the_real_server_tells_it(client: Client) -> None:
     order = ["model", "latent", "negative", "positive"]
     expected = flat(
-        START, ["execution_cached"], *[ran(node) for node in order], sampled("sampler", 4), ran("decode"), saved("save"),
-        ["execution_success"], END,
+        START, ["execution_cached"], *[ran(node) for node in order], sampled("sampler", 4), ran("decode"),
+        saved("save"), ["execution_success"], END,
     )  # fmt: skip
 
     assert await events(client, graphs.sd3()) == expected

@@ -120,19 +120,18 @@ async def test_reconnecting_after_the_end_replays_nothing(client: Client) -> Non
 async def test_a_second_socket_of_the_same_id_takes_over_and_falls_silent_when_the_first_one_closes(
     comfyui: SandboxComfyUI, client: Client
 ) -> None:
-    async with client.listen("me") as first:
-        async with client.listen("me") as second:
-            await client.post(graphs.plain(1), client_id="me", prompt_id="p")
-            await second.until_end("p")
-            assert first.types() == ["status"]
+    async with client.listen("me") as first, client.listen("me") as second:
+        await client.post(graphs.plain(1), client_id="me", prompt_id="p")
+        await second.until_end("p")
+        assert first.types() == ["status"]
 
-            await first.socket.close()
-            await comfyui.wait_for(lambda server: server.clients == [])
-            await client.post(graphs.plain(2), client_id="me", prompt_id="q")
-            await comfyui.wait_for(lambda server: server.finished == ["p", "q"])
+        await first.socket.close()
+        await comfyui.wait_for(lambda server: server.clients == [])
+        await client.post(graphs.plain(2), client_id="me", prompt_id="q")
+        await comfyui.wait_for(lambda server: server.finished == ["p", "q"])
 
-            assert await second.silent_for(0.1)
-            assert not second.socket.closed
+        assert await second.silent_for(0.1)
+        assert not second.socket.closed
 
 
 async def test_the_server_sends_no_pings(client: Client) -> None:

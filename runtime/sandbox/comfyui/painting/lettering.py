@@ -1,10 +1,14 @@
 """Text in a picture, with Pillow's own font: no font needs to be installed."""
 
+import bisect
 import functools
 import itertools
 import unicodedata
 
 from PIL import ImageFont
+
+LONGEST = 500
+"""Letters of a text that can ever be shown; the rest is not looked at."""
 
 PLAIN = str.maketrans({"×": "x", "—": "-", "–": "-", "ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "æ": "ae"})
 
@@ -19,7 +23,7 @@ def font(size: int) -> Font:
 
 def drawable(text: str) -> str:
     """`text` with letters that the built-in face has: accents go, other scripts are told: "[9 Cyrillic letters]"."""
-    plain = unicodedata.normalize("NFKD", text.translate(PLAIN))
+    plain = unicodedata.normalize("NFKD", text[:LONGEST].translate(PLAIN))
     plain = " ".join("".join(letter for letter in plain if not unicodedata.combining(letter)).split())
     told = []
     for is_known, run in itertools.groupby(plain.split(), lambda word: all(_has_glyph(letter) for letter in word)):
@@ -51,9 +55,8 @@ def length(text: str, size: int) -> float:
 def _cut(line: str, size: int, width: float) -> str:
     if length(line, size) <= width:
         return line
-    while line and length(f"{line}…", size) > width:
-        line = line[:-1]
-    return f"{line}…"
+    fitting = bisect.bisect_right(range(1, len(line) + 1), width, key=lambda count: length(f"{line[:count]}…", size))
+    return f"{line[:fitting]}…"
 
 
 @functools.lru_cache(maxsize=4096)
