@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
 import telegram
-from prometheus_client import Counter
 from telegram.error import TelegramError
 
+from runtime import metrics
 from runtime.chat.buttons import Keyboard
 from runtime.chat.errors import FileTooBig, OutcomeUnknown, Refused, TelegramFailed, TokenRefused
 from runtime.chat.messages import Document, Medium, Photo, Place, Sent, Video
@@ -25,7 +25,6 @@ MenuScope: TypeAlias = Literal["default", "all_private_chats", "all_group_chats"
 DOWNLOAD_BYTES = 20 * 1024 * 1024  # the official server's bound for getFile
 CALL_SECONDS, TRANSFER_SECONDS = 60.0, 300.0
 
-CALLS = Counter("veilrun_telegram_calls", "Bot API calls, by method and outcome.", ["method", "outcome"])
 
 _SCOPES: dict[MenuScope, telegram.BotCommandScope] = {
     "default": telegram.BotCommandScopeDefault(),
@@ -263,11 +262,11 @@ class TelegramGateway:
         except (KeyError, TypeError, ValueError, OverflowError) as error:  # a 2xx whose body is no Bot API answer
             failure = OutcomeUnknown(f"the answer cannot be read ({type(error).__name__})")
         else:
-            CALLS.labels(method, "ok").inc()
+            metrics.telegram_calls.labels(method, "ok").inc()
             return answer
         if harmless is not None and isinstance(failure, Refused) and harmless in failure.description.lower():
             failure = _Harmless(failure.description)
-        CALLS.labels(method, "ok" if isinstance(failure, _Harmless) else type(failure).__name__).inc()
+        metrics.telegram_calls.labels(method, "ok" if isinstance(failure, _Harmless) else type(failure).__name__).inc()
         raise failure  # outside the handlers: the exceptions of the HTTP client know URLs, and so the token
 
 
