@@ -51,3 +51,10 @@ MODEL_INPUTS: Mapping[tuple[str, str], str] = {
 
 BUILT_IN_OPTIONS: Mapping[tuple[str, str], tuple[str, ...]] = {("VAELoader", "vae_name"): ("pixel_space",)}
 """Options of a loader that are no file."""
+
+MODEL_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
+
+
+def is_model_file(input_name: str, value: object) -> bool:
+    """Whether a literal names a model file: `unet_name`, `clip_name2`, ... with such an extension."""
+    return isinstance(value, str) and input_name.rstrip("1234").endswith("_name") and value.endswith(MODEL_EXTENSIONS)

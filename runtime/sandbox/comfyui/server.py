@@ -29,6 +29,8 @@ from runtime.sandbox.comfyui.worker import Machine, Worker
 Json = dict[str, Any]
 
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024
+JOURNAL_LENGTH = 5000
+"""Requests and graphs kept for tests to look at; a long demo forgets the oldest."""
 
 
 class SandboxComfyUI:
@@ -198,12 +200,15 @@ class SandboxComfyUI:
     async def _shut(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._sockets.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        for failure in ended:
+            if isinstance(failure, Exception):
+                raise failure  # a fault of our own: a server that silently stopped working helps no test
 
     def _application(self) -> web.Application:
         application = web.Application(
@@ -286,10 +291,12 @@ class SandboxComfyUI:
 
     def _on_request(self, seen: Seen) -> None:
         self.requests.append(seen)
+        del self.requests[:-JOURNAL_LENGTH]
         self._changed.set()
 
     def _on_post(self, item: QueueItem) -> None:
         self.graphs.append(item.graph)
+        del self.graphs[:-JOURNAL_LENGTH]
         self.posts[item.prompt_id] += 1
         self._changed.set()
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from runtime.sandbox.comfyui.catalogue import Catalogue
 from runtime.sandbox.comfyui.faults import Faults
-from runtime.sandbox.comfyui.models import MODEL_INPUTS
+from runtime.sandbox.comfyui.models import is_model_file
 from runtime.sandbox.comfyui.node_progress import NodeProgress
 from runtime.sandbox.comfyui.nodes import RECIPES, Interrupted, NodeFailure, NodeRun
+from runtime.sandbox.comfyui.nodes.fallback import pass_on
 from runtime.sandbox.comfyui.nodes.recipe import OutOfMemory, Preview, Residence
 from runtime.sandbox.comfyui.order import Graph, RunOrder, inputs_of, links
 from runtime.sandbox.comfyui.pace import Pace
@@ -20,7 +21,6 @@ from runtime.sandbox.comfyui.prompt_queue import History, PromptQueue, QueueItem
 from runtime.sandbox.comfyui.result_cache import NodeResult, ResultCache
 from runtime.sandbox.comfyui.sockets import Sockets
 from runtime.sandbox.comfyui.storage import Storage
-from runtime.sandbox.comfyui.values import VALUE_TYPES
 
 Json = dict[str, Any]
 
@@ -184,7 +184,7 @@ class PromptRun:
         if seconds := machine.pace.class_seconds.get(class_type):
             await run.wait(seconds)
         recipe = RECIPES.get(class_type)
-        return await recipe(run) if recipe else NodeResult(_passed_on(run, machine.catalogue.outputs(class_type)))
+        return await recipe(run) if recipe else await pass_on(run, machine.catalogue.outputs(class_type))
 
     def _report(self, node_id: str, step: int, steps: int, preview: Preview | None) -> None:
         self._stop_if_interrupted()
@@ -279,18 +279,8 @@ class PromptRun:
 def _model_files(graph: Graph) -> tuple[str, ...]:
     """The model files that a graph names, in its order."""
     return tuple(
-        value
-        for node in graph.values()
-        for name, value in inputs_of(node).items()
-        if (node["class_type"], name) in MODEL_INPUTS and isinstance(value, str)
+        value for node in graph.values() for name, value in inputs_of(node).items() if is_model_file(name, value)
     )
-
-
-def _passed_on(run: NodeRun, output_types: tuple[str, ...]) -> tuple[Any, ...]:
-    """What a class without a recipe gives: for each output the first input of that type, else None."""
-    given = list(run.inputs.values())
-    kinds = [VALUE_TYPES.get(name, type(None)) for name in output_types]
-    return tuple(next((value for value in given if isinstance(value, kind)), None) for kind in kinds)
 
 
 def _full_name(kind: type) -> str:

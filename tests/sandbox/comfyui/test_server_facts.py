@@ -110,6 +110,21 @@ async def test_further_classes_can_be_declared_and_pass_their_inputs_on(http: An
     assert picture.getpixel((0, 0)) == (255, 0, 0)
 
 
+async def test_a_loader_of_a_declared_class_loads_the_file_it_names(http: Any) -> None:
+    loader = {
+        "input": {"required": {"unet_name": [["flux1-schnell.safetensors"]], "device": [["cuda:0", "cuda:1"]]}},
+        "input_order": {"required": ["unet_name", "device"]},
+        "output": ["MODEL"],
+        "output_is_list": [False],
+        "output_name": ["MODEL"],
+    }
+    graph = graphs.flux()
+    graph["model"] = graphs.node("UNETLoaderMultiGPU", unet_name="flux1-schnell.safetensors", device="cuda:1")
+    async with SandboxComfyUI(pace=0, extra_classes={"UNETLoaderMultiGPU": loader}) as server:
+        assert (await Client(http, server.url).run(graph))["status"]["completed"]
+        assert "flux1-schnell.safetensors" in server.model_loads[0]
+
+
 @pytest.mark.parametrize(
     ("origin", "status"),
     [

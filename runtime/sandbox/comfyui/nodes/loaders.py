@@ -1,5 +1,6 @@
 """Loaders of weights, and nodes that pass a model on with another setting."""
 
+from runtime.sandbox.comfyui.models import is_model_file
 from runtime.sandbox.comfyui.nodes.recipe import NodeRun, node
 from runtime.sandbox.comfyui.result_cache import NodeResult
 from runtime.sandbox.comfyui.values import Weights
@@ -14,7 +15,7 @@ async def load_checkpoint(run: NodeRun) -> NodeResult:
 
 @node("UNETLoader", "VAELoader", "CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "UpscaleModelLoader")
 async def load_files(run: NodeRun) -> NodeResult:
-    names = tuple(value for name, value in run.inputs.items() if name.rstrip("123").endswith("_name"))
+    names = tuple(value for name, value in run.inputs.items() if is_model_file(name, value))
     await run.load(*names)
     return NodeResult((Weights(names),))
 

@@ -1,6 +1,5 @@
 """A visible edit of given pictures: clothes on the chest, or a sticker, in a frame."""
 
-import math
 import random
 import re
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageOps
 
 from runtime.sandbox.comfyui.painting.caption import accent_of
+from runtime.sandbox.comfyui.painting.emblems import add_emblem
 from runtime.sandbox.comfyui.painting.layers import Colour, Sheet, mixed
 from runtime.sandbox.comfyui.painting.subjects import CHEST_WIDTH, Easel
 from runtime.sandbox.comfyui.values import Artwork
@@ -71,7 +71,7 @@ def _clothes(sheet: Sheet, words: set[str]) -> Image.Image:
     easel.block(0, 0.18, half * 0.98, 0.012, 0.01, fold)
     easel.oval(0, -0.135, half * 0.42, 0.034, fold)
     easel.oval(0, -0.142, half * 0.34, 0.027, mixed(cloth, (0, 0, 0), 0.45))
-    _emblem(easel, words, ink, (0, 0.035), 1.0)
+    add_emblem(easel, words, ink, (0, 0.035), 1.0)
     return easel.done()
 
 
@@ -83,44 +83,8 @@ def _sticker(sheet: Sheet, words: set[str]) -> Image.Image:
     place = (reach[0] - 0.19, 0.19 - reach[1] * 0.615)
     easel.oval(*place, 0.125, 0.125, (255, 255, 255))
     easel.oval(*place, 0.113, 0.113, colour)
-    _emblem(easel, words, (255, 255, 255) if sum(colour) < 560 else (48, 52, 78), place, 0.95)
+    add_emblem(easel, words, (255, 255, 255) if sum(colour) < 560 else (48, 52, 78), place, 0.95)
     return easel.done()
-
-
-def _emblem(easel: Easel, words: set[str], ink: Colour, place: tuple[float, float], size: float) -> None:
-    """A swan, a heart, a cat's head, or a star, about 0.16 wide."""
-    x, y = place
-
-    def at(dx: float, dy: float) -> tuple[float, float]:
-        return x + dx * size, y + dy * size
-
-    if "swan" in words or "bird" in words or "duck" in words:
-        easel.oval(*at(0.01, 0.045), 0.072 * size, 0.036 * size, ink)
-        easel.polygon([at(0.03, 0.02), at(0.10, -0.015), at(0.082, 0.05)], ink)
-        neck = [at(-0.05, 0.04), at(-0.062, 0.0), at(-0.045, -0.032), at(-0.034, -0.058), at(-0.047, -0.078)]
-        easel.limb(neck, 0.02 * size, ink)
-        easel.oval(*at(-0.052, -0.08), 0.018 * size, 0.015 * size, ink)
-        easel.polygon([at(-0.066, -0.088), at(-0.098, -0.071), at(-0.064, -0.070)], (244, 140, 54))
-        easel.oval(*at(-0.055, -0.084), 0.0035 * size, 0.0035 * size, (30, 30, 40))
-        easel.arc(*at(0.03, 0.042), 0.035 * size, 0.018 * size, 20, 160, 0.005 * size, mixed(ink, (120, 130, 160), 0.5))
-    elif "cat" in words or "dog" in words or "dalmatian" in words:
-        for side in (-1, 1):
-            easel.polygon([at(side * 0.06, 0.0), at(side * 0.058, -0.075), at(side * 0.012, -0.035)], ink)
-        easel.oval(*at(0, 0.012), 0.062 * size, 0.054 * size, ink)
-        for side in (-1, 1):
-            easel.oval(*at(side * 0.024, 0.0), 0.008 * size, 0.010 * size, (30, 34, 50))
-        easel.oval(*at(0, 0.022), 0.007 * size, 0.005 * size, (230, 110, 120))
-    elif "heart" in words or "love" in words:
-        for side in (-1, 1):
-            easel.oval(*at(side * 0.03, -0.02), 0.034 * size, 0.034 * size, ink)
-        easel.polygon([at(-0.061, -0.008), at(0.061, -0.008), at(0, 0.066)], ink)
-    else:
-        points = []
-        for index in range(10):
-            reach = 0.072 if index % 2 == 0 else 0.031
-            angle = math.tau * index / 10 - math.tau / 4
-            points.append(at(reach * math.cos(angle), reach * math.sin(angle)))
-        easel.polygon(points, ink)
 
 
 def _colour(sheet: Sheet, words: set[str]) -> Colour:
