@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
+from psycopg.types.json import Jsonb
 
 from db import deliveries, events
 from db.jobs import COLUMNS, Job
@@ -35,31 +36,43 @@ class Wakeup:
 
 
 CLAIM = f"""
-    update jobs set state = 'running', attempt = attempt + 1, fence = fence + 1, lease_owner = %(owner)s,
-        lease_until = now() + make_interval(secs => %(seconds)s), started_at = coalesce(started_at, now())
-    where id = (select id from jobs where id = %(job_id)s and state = 'placed' and fence = %(fence)s
-                for update skip locked)
-    returning {COLUMNS}
-"""
-
-OPEN_ATTEMPT = """
-    insert into attempts (job_id, number, fence, command_id, backend, prompt_id, worker)
-    values (%s, %s, %s, %s, %s, %s, %s)
+    with claimed as (
+        update jobs set state = 'running', attempt = attempt + 1, fence = fence + 1, lease_owner = %(owner)s,
+            lease_until = now() + make_interval(secs => %(seconds)s), started_at = coalesce(started_at, now()),
+            prompt_id = coalesce(prompt_id, %(prompt_id)s),
+            command_id = coalesce((%(versions)s ->> command)::bigint, command_id)
+        where id = (select id from jobs where id = %(job_id)s and state = 'placed' and fence = %(fence)s
+                    for update skip locked)
+        returning {COLUMNS}),
+    opened as (
+        insert into attempts (job_id, number, fence, command_id, backend, prompt_id, worker)
+        select id, attempt, fence, command_id, backend, prompt_id, %(owner)s from claimed)
+    select {COLUMNS} from claimed
 """
 
 
 async def claim(
-    connection: AsyncConnection, job_id: int, fence: int, owner: str, seconds: float
+    connection: AsyncConnection,
+    wakeup: Wakeup,
+    *,
+    owner: str,
+    seconds: float,
+    prompt_id: str,
+    versions: Mapping[str, int],
 ) -> tuple[Job, Lease] | None:
-    """Take the placed job for `owner`; None if the wake-up was stale, doubled or late: then there is nothing to do."""
+    """Take the placed job for `owner`; None if the wake-up was stale, doubled or late: then there is nothing to do.
+
+    Does not wait for the disk: should the database server crash, the job is placed again and this lease is lost.
+    prompt_id: under which the prompt will be posted, unless the job has one, which an earlier worker may have posted.
+    versions: command -> its row in `commands`, the version that this process runs.
+    """
+    values = {"job_id": wakeup.job_id, "fence": wakeup.fence, "owner": owner, "seconds": seconds}
+    await connection.execute("set local synchronous_commit = off")
     async with connection.cursor(row_factory=class_row(Job)) as cursor:
-        await cursor.execute(CLAIM, {"job_id": job_id, "fence": fence, "owner": owner, "seconds": seconds})
+        await cursor.execute(CLAIM, {**values, "prompt_id": prompt_id, "versions": Jsonb(dict(versions))})
         job = await cursor.fetchone()
     if job is None:
         return None
-    await connection.execute(
-        OPEN_ATTEMPT, (job.id, job.attempt, job.fence, job.command_id, job.backend, job.prompt_id, owner)
-    )
     await events.record(connection, job.id, "running", {"attempt": job.attempt, "backend": job.backend})
     return job, Lease(job.id, job.fence, owner, seconds)
 
@@ -83,26 +96,26 @@ async def heartbeat(connection: AsyncConnection, lease: Lease) -> bool | None:
         return asked
 
 
-async def set_prompt(connection: AsyncConnection, lease: Lease, prompt_id: str, command_id: int) -> bool:
-    """Write the prompt id, and the command version that builds it, before the prompt is posted. False: lease lost."""
-    cursor = await connection.execute(
-        f"update jobs set prompt_id = %(prompt_id)s, command_id = %(command_id)s where {HELD}",
-        _values(lease, prompt_id=prompt_id, command_id=command_id),
-    )
-    if not cursor.rowcount:
-        return False
-    await connection.execute(
-        "update attempts set prompt_id = %s, command_id = %s where job_id = %s and fence = %s",
-        (prompt_id, command_id, lease.job_id, lease.fence),
-    )
-    return True
-
-
 async def free_slot(connection: AsyncConnection, lease: Lease) -> None:
     """The backend is done with the job's prompt: let the next job have its place while this one is collected."""
     await connection.execute(
         f"update slots set job_id = null where job_id = (select id from jobs where {HELD})", _values(lease)
     )
+
+
+RELEASE = """,
+    freed as (update slots set job_id = null from released where slots.job_id = released.id),
+    closed as (update attempts set ended_at = now(), outcome = %(outcome)s, error = %(error)s
+               from released where attempts.job_id = released.id and attempts.fence = %(fence)s)
+    select id from released
+"""
+
+END = f"""
+    with released as (
+        update jobs set state = %(outcome)s, error = %(error)s, error_detail = %(detail)s, ended_at = now(),
+            lease_owner = null, lease_until = null, progress = null
+        where {HELD} and lease_until > now() returning id){RELEASE}
+"""
 
 
 async def end(
@@ -117,33 +130,37 @@ async def end(
 
     error: class name of what went wrong; detail: one line for the user, without prompt or media.
     """
-    cursor = await connection.execute(
-        f"""update jobs set state = %(state)s, error = %(error)s, error_detail = %(detail)s, ended_at = now(),
-                lease_owner = null, lease_until = null, progress = null
-            where {HELD} and lease_until > now()""",
-        _values(lease, state=state, error=error, detail=detail),
-    )
-    if not cursor.rowcount:
-        return False
-    await _close(connection, lease, state, error)
+    cursor = await connection.execute(END, _values(lease, outcome=state, error=error, detail=detail))
     await events.record(connection, lease.job_id, state, {"error": error} if error else {})
-    return True
+    return await cursor.fetchone() is not None
+
+
+REQUEUE = f"""
+    with released as (
+        update jobs set state = 'queued', run_at = now() + make_interval(secs => %(delay)s), backend = null,
+            prompt_id = null, woken_at = null, lease_owner = null, lease_until = null, progress = null,
+            fence = fence + 1, error = %(error)s, error_detail = %(detail)s
+        where {HELD} and lease_until > now() returning id){RELEASE}
+"""
 
 
 async def requeue(connection: AsyncConnection, lease: Lease, *, error: str, detail: str, delay_seconds: float) -> bool:
-    """Give the job back for another try on any backend, after a delay. False: fenced out."""
-    cursor = await connection.execute(
-        f"""update jobs set state = 'queued', run_at = now() + make_interval(secs => %(delay)s), backend = null,
-                prompt_id = null, woken_at = null, lease_owner = null, lease_until = null, progress = null,
-                fence = fence + 1, error = %(error)s, error_detail = %(detail)s
-            where {HELD} and lease_until > now()""",
-        _values(lease, delay=delay_seconds, error=error, detail=detail),
-    )
-    if not cursor.rowcount:
-        return False
-    await _close(connection, lease, "requeued", error)
+    """Give the job back for another try on any backend, after a delay. False: fenced out, as for `end`."""
+    values = _values(lease, outcome="requeued", error=error, detail=detail, delay=delay_seconds)
+    cursor = await connection.execute(REQUEUE, values)
     await events.record(connection, lease.job_id, "queued", {"error": error, "delay_seconds": delay_seconds})
-    return True
+    return await cursor.fetchone() is not None
+
+
+HAND_BACK = f"""
+    with released as (
+        update jobs set state = 'placed', max_attempts = max_attempts + 1, fence = fence + 1, woken_at = now(),
+            lease_owner = null, lease_until = null
+        where {HELD} and lease_until > now() returning id as job_id, fence),
+    closed as (update attempts set ended_at = now(), outcome = 'handed back'
+               from released where attempts.job_id = released.job_id and attempts.fence = %(fence)s)
+    select job_id, fence from released
+"""
 
 
 async def hand_back(connection: AsyncConnection, lease: Lease) -> Wakeup | None:
@@ -152,28 +169,11 @@ async def hand_back(connection: AsyncConnection, lease: Lease) -> Wakeup | None:
     It costs the job none of its tries.
     """
     async with connection.cursor(row_factory=class_row(Wakeup)) as cursor:
-        await cursor.execute(
-            f"""update jobs set state = 'placed', max_attempts = max_attempts + 1, fence = fence + 1, woken_at = now(),
-                    lease_owner = null, lease_until = null
-                where {HELD} and lease_until > now() returning id as job_id, fence""",
-            _values(lease),
-        )
+        await cursor.execute(HAND_BACK, _values(lease))
         wakeup = await cursor.fetchone()
     if wakeup is not None:
-        await connection.execute(
-            "update attempts set ended_at = now(), outcome = 'handed back' where job_id = %s and fence = %s",
-            (lease.job_id, lease.fence),
-        )
         await events.record(connection, lease.job_id, "placed", {"handed_back": True})
     return wakeup
-
-
-async def _close(connection: AsyncConnection, lease: Lease, outcome: str, error: str | None) -> None:
-    await connection.execute("update slots set job_id = null where job_id = %s", (lease.job_id,))
-    await connection.execute(
-        "update attempts set ended_at = now(), outcome = %s, error = %s where job_id = %s and fence = %s",
-        (outcome, error, lease.job_id, lease.fence),
-    )
 
 
 @dataclass(frozen=True, slots=True)

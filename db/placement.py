@@ -1,5 +1,6 @@
 """What the scheduler reads and writes: waiting jobs, backends and their slots."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,21 +112,13 @@ async def report_backend(
 async def backends(connection: AsyncConnection) -> list[BackendState]:
     """Every backend ever configured, by name."""
     async with connection.cursor(row_factory=class_row(BackendState)) as cursor:
-        await cursor.execute(
-            """select name, device, vram_gb, health, health_reason, comfyui_version, warm_model_set, missing, checked_at
-               from backends order by name"""
-        )
+        await cursor.execute(BACKENDS)
         return await cursor.fetchall()
 
 
 async def set_warm(connection: AsyncConnection, backend: str, model_set: str) -> None:
     """The backend has these weights loaded now."""
     await connection.execute("update backends set warm_model_set = %s where name = %s", (model_set, backend))
-
-
-async def lock(connection: AsyncConnection) -> None:
-    """Let no other scheduler decide until this transaction ends."""
-    await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
 
 
 WAITING = """
@@ -135,57 +128,80 @@ WAITING = """
           from jobs where state = 'queued' and run_at <= now()) as due
     where place <= %s order by priority desc, run_at, id
 """
+SLOTS = """
+    select slots.backend, position, case when jobs.state in ('placed', 'running') then jobs.id end as job_id
+    from slots left join jobs on jobs.id = slots.job_id order by position, slots.backend
+"""
+BACKENDS = """
+    select name, device, vram_gb, health, health_reason, comfyui_version, warm_model_set, missing, checked_at
+    from backends order by name
+"""
+BUSY = "select command, count(*) from jobs where state in ('placed', 'running') group by command"
 
 
-async def waiting(connection: AsyncConnection, limit: int) -> list[Waiting]:
-    """The first `limit` jobs of each command variant that may start, in the order of the queue.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a decision needs. waiting: the first so many jobs of each command variant, in the order of the queue.
 
     The window is per command, so that a crowd before one GPU hides no job that could run on another.
     """
-    async with connection.cursor(row_factory=class_row(Waiting)) as cursor:
-        await cursor.execute(WAITING, (limit,))
-        return await cursor.fetchall()
+
+    waiting: Sequence[Waiting]
+    slots: Sequence[SlotRow]
+    backends: Sequence[BackendState]
+    busy_by_command: Mapping[str, int]
 
 
-async def slots(connection: AsyncConnection) -> list[SlotRow]:
-    """Every slot. Slots held by jobs that are over are freed first."""
-    await connection.execute(
-        """update slots set job_id = null from jobs
-           where jobs.id = slots.job_id and jobs.state not in ('placed', 'running')"""
-    )
-    async with connection.cursor(row_factory=class_row(SlotRow)) as cursor:
-        await cursor.execute("select backend, position, job_id from slots order by position, backend")
-        return await cursor.fetchall()
+async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
+    """Let no other scheduler decide until this transaction ends, and read what there is to decide.
 
-
-async def busy_by_command(connection: AsyncConnection) -> Mapping[str, int]:
-    """command -> jobs that hold a place now."""
-    cursor = await connection.execute(
-        "select command, count(*) from jobs where state in ('placed', 'running') group by command"
-    )
-    return {command: count async for command, count in cursor}
+    The transaction does not wait for the disk: a decision that is lost with the database server is made again.
+    """
+    waiting = connection.cursor(row_factory=class_row(Waiting))
+    slots = connection.cursor(row_factory=class_row(SlotRow))
+    backends = connection.cursor(row_factory=class_row(BackendState))
+    async with connection.pipeline():
+        await connection.execute("set local synchronous_commit = off")
+        await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+        await waiting.execute(WAITING, (window,))
+        await slots.execute(SLOTS)
+        await backends.execute(BACKENDS)
+        busy = await connection.execute(BUSY)
+        return Snapshot(
+            await waiting.fetchall(), await slots.fetchall(), await backends.fetchall(), dict(await busy.fetchall())
+        )
 
 
 PLACE = """
-    with slot as (select backend, position from slots
-                  where backend = %(backend)s and position = %(position)s and job_id is null for update),
+    with slot as (select slots.backend from slots
+                  where slots.backend = %(backend)s and position = %(position)s
+                    and not exists (select from jobs where jobs.id = job_id and state in ('placed', 'running'))
+                  for update),
     placed as (update jobs set state = 'placed', fence = fence + 1, backend = slot.backend, placement = %(reason)s,
                    placed_at = now(), woken_at = now()
                from slot where id = %(job_id)s and state = 'queued' returning id, fence),
     taken as (update slots set job_id = placed.id from placed
-              where backend = %(backend)s and position = %(position)s)
-    select fence from placed
+              where backend = %(backend)s and position = %(position)s),
+    recorded as (insert into events (job_id, kind, data) select id, 'placed', %(data)s from placed)
+    select fence, pg_notify(%(channel)s, %(payload)s) from placed
 """
 
 
 async def place(connection: AsyncConnection, job_id: int, backend: str, position: int, reason: str) -> int | None:
     """Give the free slot to the waiting job. The fence of its wake-up, or None if the job does not wait any more."""
+    values = {
+        "job_id": job_id,
+        "backend": backend,
+        "position": position,
+        "reason": reason,
+        "data": Jsonb({"backend": backend}),
+        "channel": events.CHANNEL,
+        "payload": json.dumps({"job": job_id, "kind": "placed", "backend": backend}),
+    }
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(PLACE, {"job_id": job_id, "backend": backend, "position": position, "reason": reason})
+        await cursor.execute(PLACE, values)
         fence: int | None = await cursor.fetchone()
-    if fence is not None:
-        await events.record(connection, job_id, "placed", {"backend": backend})
-    return fence
+        return fence
 
 
 async def give_up(connection: AsyncConnection, job_id: int, error: str, detail: str) -> bool:

@@ -57,21 +57,23 @@ async def place_jobs(pool: Pool, registry: Registry) -> list[Wakeup]:
     finally:
         turn.is_awaited = False
     try:
-        async with pool.connection() as connection, connection.transaction():
+        async with pool.connection() as connection, connection.pipeline():
             return await _decide(connection, registry)
     finally:
         turn.lock.release()
 
 
 async def _decide(connection: AsyncConnection, registry: Registry) -> list[Wakeup]:
-    await placement.lock(connection)
-    waiting = await placement.waiting(connection, WINDOW)
-    if not waiting:
+    seen = await placement.snapshot(connection, WINDOW)
+    if not seen.waiting:
         return []
-    slots = _slots(await placement.slots(connection), await placement.backends(connection), registry.backends)
-    queued = [_queued(row, registry) for row in waiting]
-    busy = await placement.busy_by_command(connection)
-    decision = place(queued, slots, busy_by_command=busy, now=waiting[0].seen_at)
+    queued = [_queued(row, registry) for row in seen.waiting]
+    decision = place(
+        queued,
+        _slots(seen.slots, seen.backends, registry.backends),
+        busy_by_command=seen.busy_by_command,
+        now=seen.waiting[0].seen_at,
+    )
     return await _write(connection, decision, {job.id: job for job in queued})
 
 

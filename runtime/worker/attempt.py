@@ -32,14 +32,16 @@ class Collected:
 
 
 class Attempt:
-    """A claimed job. `prompt_id` is in its row already; `is_resumed` says that an earlier try may have posted it."""
+    """A claimed job. `prompt_id` is in its row already; `is_resumed` says that another worker may have posted it."""
 
-    def __init__(self, workplace: Workplace, job: Job, lease: Lease, prompt_id: str, inputs: Sequence[Input]) -> None:
+    def __init__(
+        self, workplace: Workplace, job: Job, lease: Lease, inputs: Sequence[Input], *, is_resumed: bool
+    ) -> None:
         self.job = job
         self.lease = lease
-        self.prompt_id = prompt_id
+        self.prompt_id = job.prompt_id or ""
         self.inputs = inputs
-        self.is_resumed = job.prompt_id is not None
+        self.is_resumed = is_resumed
         self._workplace = workplace
         self._is_posted = self.is_resumed
 

@@ -25,7 +25,7 @@ async def write_collected(
     pool: Pool, job: Job, lease: Lease, collected: Collected, *, inputs: Sequence[int], device: str
 ) -> int | None:
     """The results, the user's last result, and the message owed. The id of that message's delivery, if there is one."""
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.pipeline():
         await _end(connection, lease, "collected")
         ids = [
             await artifacts.add(connection, artifact, content)
@@ -40,20 +40,20 @@ async def write_collected(
 
 async def write_failed(pool: Pool, job: Job, lease: Lease, fail: Fail) -> int | None:
     """The failure and the message owed. The id of that message's delivery, if there is one."""
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.pipeline():
         await _end(connection, lease, fail.state, error=fail.error, detail=fail.detail)
         return await _owe(connection, job, "failure")
 
 
 async def write_cancelled(pool: Pool, lease: Lease) -> None:
     """The job is over as its user wished; the status message tells."""
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.pipeline():
         await _end(connection, lease, "cancelled")
 
 
 async def write_requeued(pool: Pool, lease: Lease, requeue: Requeue) -> None:
     """The job waits for another try."""
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.pipeline():
         if not await leases.requeue(
             connection, lease, error=requeue.error, detail=requeue.detail, delay_seconds=requeue.delay_seconds
         ):
@@ -62,7 +62,7 @@ async def write_requeued(pool: Pool, lease: Lease, requeue: Requeue) -> None:
 
 async def write_handed_back(pool: Pool, lease: Lease) -> Wakeup:
     """The job stays on its slot, its prompt with the backend. The wake-up for the next worker."""
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.pipeline():
         wakeup = await leases.hand_back(connection, lease)
         if wakeup is None:
             raise FencedOut

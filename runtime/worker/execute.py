@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 
 from db import leases, placement
+from db.leases import Wakeup
 from db.pool import AWAY
 from runtime.api import Outcome, VeilrunError
 from runtime.comfyui import BackendError
@@ -45,7 +46,7 @@ async def execute(workplace: Workplace, job_id: int, fence: int) -> None:
 
     Raises: psycopg.OperationalError if the database is away before the job is claimed.
     """
-    attempt = await _claim(workplace, job_id, fence)
+    attempt = await _claim(workplace, Wakeup(job_id, fence))
     if attempt is None:
         return
     async with workplace.keeper.hold(attempt.lease) as held:
@@ -59,21 +60,26 @@ async def execute(workplace: Workplace, job_id: int, fence: int) -> None:
             log.error("database away, the lease will expire", job=job_id, error=type(error).__name__)
 
 
-async def _claim(workplace: Workplace, job_id: int, fence: int) -> Attempt | None:
-    """Claim the job and write its prompt's id, in one transaction."""
-    async with workplace.pool.connection() as connection:
-        claimed = await leases.claim(connection, job_id, fence, workplace.owner, workplace.lease_seconds)
+async def _claim(workplace: Workplace, wakeup: Wakeup) -> Attempt | None:
+    """Claim the job, with the id of its prompt written before anything is posted."""
+    prompt_id = prompt_id_of(wakeup.job_id, wakeup.fence)
+    async with workplace.pool.connection() as connection, connection.pipeline():
+        claimed = await leases.claim(
+            connection,
+            wakeup,
+            owner=workplace.owner,
+            seconds=workplace.lease_seconds,
+            prompt_id=prompt_id,
+            versions=workplace.command_ids,
+        )
         if claimed is None:
             return None
         job, lease = claimed
-        prompt_id = job.prompt_id or prompt_id_of(job.id, job.attempt)
-        command_id = workplace.command_ids.get(job.command, job.command_id)
-        await leases.set_prompt(connection, lease, prompt_id, command_id)
         if job.backend is not None:
             await placement.set_warm(connection, job.backend, job.model_set)
         inputs = await find_inputs(connection, job.id)
     log.info("job started", job=job.id, command=job.command, backend=job.backend, attempt=job.attempt)
-    return Attempt(workplace, job, lease, prompt_id, inputs)
+    return Attempt(workplace, job, lease, inputs, is_resumed=job.prompt_id != prompt_id)
 
 
 class _Execution:

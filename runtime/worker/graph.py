@@ -10,9 +10,9 @@ NAMESPACE = UUID("5d6b9f2e-3a0c-4c1b-8f57-7e9a2c40d1b3")  # any fixed UUID
 PREFIX_INPUT = "filename_prefix"
 
 
-def prompt_id_of(job_id: int, attempt: int) -> str:
-    """The id under which this try of the job is posted: the same in every process that computes it."""
-    return str(uuid5(NAMESPACE, f"{job_id}/{attempt}"))
+def prompt_id_of(job_id: int, fence: int) -> str:
+    """The id under which a try of the job is posted. A fence never comes back, not even when a job is replayed."""
+    return str(uuid5(NAMESPACE, f"{job_id}/{fence}"))
 
 
 def fill_graph(command: Command, invocation: Invocation) -> Graph:
