@@ -114,16 +114,6 @@ async def remember(connection: AsyncConnection, chat_id: int, user_id: int, arti
     )
 
 
-async def remember_shown(connection: AsyncConnection, chat_id: int, user_id: int, artifact_id: int) -> None:
-    """As `remember`, unless the user has a newer result there already."""
-    await connection.execute(
-        """insert into sessions as known (chat_id, user_id, last_artifact_id) values (%s, %s, %s)
-           on conflict (chat_id, user_id) do update set updated_at = now(),
-               last_artifact_id = greatest(known.last_artifact_id, excluded.last_artifact_id)""",
-        (chat_id, user_id, artifact_id),
-    )
-
-
 async def settings(connection: AsyncConnection, chat_id: int) -> dict[str, Any]:
     """What this chat has set."""
     async with connection.cursor(row_factory=scalar_row) as cursor:

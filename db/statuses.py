@@ -81,7 +81,7 @@ async def lead(dsn: str) -> AsyncGenerator[dict[str, Any] | None, None]:
     raise psycopg.OperationalError("the connection that holds the lead is closed")
 
 
-async def announce(connection: AsyncConnection, job_id: int, chat_id: int) -> None:
-    """Tell the editor that this job's status message is in the chat from now on."""
-    payload = json.dumps({"job": job_id, "kind": "status", "chat": chat_id})
+async def announce(connection: AsyncConnection, job_id: int, chat_id: int, said: str) -> None:
+    """Tell the editor that this job's status message is in the chat from now on, and what it says."""
+    payload = json.dumps({"job": job_id, "kind": "status", "chat": chat_id, "said": said})
     await connection.execute("select pg_notify(%s, %s)", (CHANNEL, payload))

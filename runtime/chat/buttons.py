@@ -53,17 +53,14 @@ def read_press(data: str) -> Press | None:
     return Press(match[1], int(match[2]))  # type: ignore[arg-type]  # the pattern lets nothing but Action through
 
 
-def result_buttons(job_id: int, language: str | None, *, original: bool) -> Keyboard:
-    """Under a result: again, and the uncompressed original where the chat shows a compressed one."""
-    again = Button(text("button.again", language), callback_data("again", job_id))
-    if not original:
-        return ((again,),)
-    return ((again, Button(text("button.original", language), callback_data("orig", job_id))),)
+def again_button(job_id: int, language: str | None) -> Button:
+    """Runs the job once more, with a new seed."""
+    return Button(text("button.again", language), callback_data("again", job_id))
 
 
-def again_button(job_id: int, language: str | None) -> Keyboard:
-    """Under a failure that another try may mend."""
-    return ((Button(text("button.again", language), callback_data("again", job_id)),),)
+def original_button(job_id: int, language: str | None) -> Button:
+    """Sends what the job made uncompressed, where the chat shows it compressed."""
+    return Button(text("button.original", language), callback_data("orig", job_id))
 
 
 def cancel_button(job_id: int, language: str | None) -> Keyboard:

@@ -76,7 +76,7 @@ def _between_characters(string: str, end: int) -> int:
     for place in range(end, max(end - _LONGEST_CLUSTER, 0), -1):
         if not _joins(string, place):
             return place
-    return end
+    return end if end > _LONGEST_CLUSTER else 0
 
 
 def _joins(string: str, place: int) -> bool:

@@ -32,6 +32,8 @@ from runtime.chat.gateway import TelegramGateway
 from runtime.chat.notices import owe_question, owe_refusal, send_failure, send_notice
 from runtime.chat.results import send_original, send_result
 from runtime.chat.status_message import send_status
+from runtime.metrics import deliveries_ended
+from runtime.registry import Registry
 
 log = structlog.get_logger("veilrun.chat")
 
@@ -48,8 +50,10 @@ _SENDERS: dict[Kind, Sender] = {
 }
 
 
-async def deliver(delivery_id: int, *, pool: Pool, gateway: TelegramGateway, registry: object = None) -> None:
+async def deliver(delivery_id: int, *, pool: Pool, gateway: TelegramGateway, registry: Registry | None = None) -> None:
     """Send the message if it is still to be sent, and write down what came of it. Safe to call twice, and anywhere.
+
+    registry: commands that are not in it are not offered again.
 
     Raises: psycopg.Error if the database fails; the message then counts as unknown when its lease has run out.
     """
@@ -59,18 +63,21 @@ async def deliver(delivery_id: int, *, pool: Pool, gateway: TelegramGateway, reg
             await deliveries.defer(connection, delivery_id)
             return
         job = await jobs.get(connection, delivery.job_id) if delivery.job_id is not None else None
-    desk = Desk(pool, gateway)
+    desk = Desk(pool, gateway, registry)
     try:
         async with _held(pool, delivery.id):
             done = await _send(desk, delivery, job)
     except Unwanted as error:
         await _settle_dropped(pool, delivery, error)
+        deliveries_ended.labels(delivery.kind, "Unwanted").inc()
     except TelegramFailed as error:
         log.info("not delivered", delivery=delivery.id, kind=delivery.kind, outcome=type(error).__name__)
+        deliveries_ended.labels(delivery.kind, type(error).__name__).inc()
         for owed in await _settle(pool, delivery, error):
-            await deliver(owed, pool=pool, gateway=gateway)
+            await deliver(owed, pool=pool, gateway=gateway, registry=registry)
     else:
         await _settle_sent(pool, delivery, done)
+        deliveries_ended.labels(delivery.kind, "sent").inc()
 
 
 async def _send(desk: Desk, delivery: Delivery, job: Job | None) -> Done:

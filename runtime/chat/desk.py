@@ -10,18 +10,34 @@ from db.deliveries import Delivery
 from db.jobs import Job
 from db.pool import Pool
 from runtime.api import VeilrunError
+from runtime.chat.buttons import Keyboard, again_button, original_button
 from runtime.chat.gateway import TelegramGateway
 from runtime.chat.messages import Place
+from runtime.registry import Registry
 
 Write: TypeAlias = Callable[[AsyncConnection], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where deliveries are made from."""
+    """Where deliveries are made from. registry: None offers every command again that ever ran."""
 
     pool: Pool
     gateway: TelegramGateway
+    registry: Registry | None = None
+
+    def again_button(self, job: Job) -> Keyboard:
+        """Run the job once more; nothing if its command is not there any more."""
+        if self.registry is not None and job.command not in self.registry.commands:
+            return ()
+        return ((again_button(job.id, job.language),),)
+
+    def result_buttons(self, job: Job, *, original: bool) -> Keyboard:
+        """Under a result: again, and the original where the chat shows it compressed."""
+        row = [button for buttons in self.again_button(job) for button in buttons]
+        if original:
+            row.append(original_button(job.id, job.language))
+        return (row,) if row else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,16 +52,16 @@ async def send_failure(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
     """Say what went wrong and what to do, in the place of the status message."""
     if job is None or job.state not in ("failed", "dead"):
         raise Unwanted("the job did not fail")
-    return await replace_status(desk, delivery, job, failure_envelope(job))
+    return await replace_status(desk, delivery, job, failure_envelope(desk, job))
 
 
-def failure_envelope(job: Job) -> Envelope:
+def failure_envelope(desk: Desk, job: Job) -> Envelope:
     """What happened, what to do, and a button where the same again may help."""
     detail = shortened((job.error_detail or "").strip().rstrip("."), _DETAIL_UNITS)
     fallback = "failure.unknown_detail" if detail else "failure.unknown"
     key, may_help = _EXPLANATIONS.get(job.error or "", (fallback, True))
     words = text(key, job.language, detail=detail or (job.error or "?"))
-    return Envelope(words, buttons=again_button(job.id, job.language) if may_help else ())
+    return Envelope(words, buttons=desk.again_button(job) if may_help else ())
 
 
 async def owe_question(connection: AsyncConnection, delivery: Delivery) -> int | None:
@@ -94,7 +94,7 @@ async def owe_refusal(connection: AsyncConnection, delivery: Delivery) -> int | 
         return None
     payload = {
         "text": text("result.refused", job.language),
-        "buttons": written_keyboard(again_button(job.id, job.language)),
+        "buttons": written_keyboard(((again_button(job.id, job.language),),)),
         "reply_to": job.message_id,
         "thread_id": job.thread_id,
         "edits_status": True,

@@ -6,12 +6,11 @@ from typing import TypeAlias
 
 from psycopg import AsyncConnection
 
-from db import artifacts, chats, deliveries, jobs
+from db import artifacts, deliveries, jobs
 from db.artifacts import Artifact
 from db.deliveries import Delivery
 from db.jobs import Job
 from runtime.chat.albums import runs, send_media, tens
-from runtime.chat.buttons import again_button, result_buttons
 from runtime.chat.captions import TEXT_UNITS, file_stem, result_caption, shortened
 from runtime.chat.desk import Desk, Done, Unwanted, place_of
 from runtime.chat.messages import UPLOAD_BYTES, Document, Medium, Place, Sent
@@ -42,7 +41,7 @@ async def send_result(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
     async for pairs in _rendered(desk, job, left, outputs, render, excuses):
         media = [medium for _, medium in pairs]
         is_compressed = not any(isinstance(medium, Document) for medium in media)
-        buttons = result_buttons(job.id, job.language, original=is_compressed) if is_single else ()
+        buttons = desk.result_buttons(job, original=is_compressed) if is_single else ()
         sent = await send_media(desk.gateway, place, media, "" if message_ids else _caption(job), buttons)
         message_ids += [one.message_id for one in sent]
         shown = [(artifact, one) for (artifact, _), one in zip(pairs, sent, strict=True)]
@@ -51,19 +50,17 @@ async def send_result(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
 
     if not message_ids:
         words = _joined(excuses) or text("result.expired", job.language)
-        told = await desk.gateway.send_text(place, words, again_button(job.id, job.language))
+        told = await desk.gateway.send_text(place, words, desk.again_button(job))
         message_ids.append(told.message_id)
     elif not is_single:
         place = Place(place.chat_id, place.thread_id, reply_to=message_ids[0])
         words = _joined([*excuses, text("result.actions", job.language)])
-        told = await desk.gateway.send_text(place, words, result_buttons(job.id, job.language, original=True))
+        told = await desk.gateway.send_text(place, words, desk.result_buttons(job, original=True))
         message_ids.append(told.message_id)
 
     async def arrived(connection: AsyncConnection) -> None:
         await _mark_shown(connection, delivery, shown)
         await jobs.mark_delivered(connection, job.id)
-        if job.user_id is not None and outputs:
-            await chats.remember_shown(connection, delivery.chat_id, job.user_id, outputs[-1].id)
 
     async def take_status_away() -> None:
         await close_status(desk, job.id)

@@ -15,7 +15,6 @@ from db.pool import Pool
 from runtime.chat.desk import Desk
 from runtime.chat.errors import RetryLater, TelegramFailed
 from runtime.chat.gateway import TelegramGateway
-from runtime.chat.messages import Envelope
 from runtime.chat.pacing import Pacer
 from runtime.chat.status_message import refresh_status
 
@@ -56,7 +55,7 @@ class SteadyClock:
 class _Watched:
     chat_id: int
     position: int | None = None
-    said: Envelope | None = None
+    said: str | None = None
 
 
 class StatusEditor:
@@ -102,7 +101,7 @@ class StatusEditor:
     def _take_in(self, event: dict[str, Any]) -> None:
         job_id, kind = int(event["job"]), event["kind"]
         if kind == "status":
-            self._watched.setdefault(job_id, _Watched(int(event["chat"])))
+            self._watched[job_id] = _Watched(int(event["chat"]), said=event["said"])
         if kind in _MOVES_QUEUE:
             self._queue_moved.set()
         if job_id not in self._watched:
@@ -175,7 +174,7 @@ class StatusEditor:
         watched = self._watched.get(job_id)
         try:
             if watched is not None:
-                watched.said = await refresh_status(self._desk, job_id, watched.position, watched.said)
+                watched.said = await refresh_status(self._desk, job_id, watched.said)
                 if watched.said is None:
                     self._forget(job_id)
         except RetryLater as error:

@@ -45,7 +45,7 @@ async def send_status(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
 
     async def remember(connection: AsyncConnection) -> None:
         await jobs.set_status_message(connection, job.id, sent.message_id)
-        await statuses.announce(connection, job.id, delivery.chat_id)
+        await statuses.announce(connection, job.id, delivery.chat_id, envelope.text)
 
     async def overtaken() -> None:
         await close_status(desk, job.id)
@@ -53,7 +53,7 @@ async def send_status(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
     return Done((sent.message_id,), also=remember, afterwards=overtaken)
 
 
-async def refresh_status(desk: Desk, job_id: int, position: int | None, said: Envelope | None) -> Envelope | None:
+async def refresh_status(desk: Desk, job_id: int, said: str | None) -> str | None:
     """Have the status message say what is true now, unless that is what was `said` last. What it says now.
 
     None: there is nothing to refresh any more, since the job is over or the message or the chat is gone.
@@ -68,7 +68,7 @@ async def refresh_status(desk: Desk, job_id: int, position: int | None, said: En
                 return None
             chat_id = job.chat_id
             if not job.is_over:
-                return await _say(desk, connection, job, job.status_message_id, position, said)
+                return await _say(desk, connection, job, job.status_message_id, said)
     except RetryLater as error:
         async with desk.pool.connection() as connection:
             await chats.hush(connection, chat_id, error.seconds)
@@ -91,12 +91,16 @@ async def _say(
     connection: AsyncConnection,
     job: Job,
     message_id: int,
-    position: int | None,
-    said: Envelope | None,
-) -> Envelope | None:
+    said: str | None,
+) -> str | None:
+    position = await jobs.position(connection, job.id) if job.state == "queued" else None
+    if job.state == "queued" and position is None:
+        return said or ""  # it has just left the queue: what it does now is told in a moment
     envelope = status_envelope(job, position)
-    if envelope is None or envelope == said or job.chat_id is None:
-        return envelope
+    if envelope is None or job.chat_id is None:
+        return None
+    if envelope.text == said:
+        return said
     quiet_seconds = await chats.quiet_seconds(connection, job.chat_id)
     if quiet_seconds > 0:
         raise RetryLater(quiet_seconds)
@@ -107,7 +111,7 @@ async def _say(
         return None
     except Refused as error:
         log.warning("status refused", job=job.id, description=error.description)
-    return envelope
+    return envelope.text
 
 
 async def close_status(desk: Desk, job_id: int) -> None:
