@@ -68,6 +68,8 @@ class PromptsHttp:
         prompt_id = str(posted.get("prompt_id", uuid.uuid4()))
         verdict = validate(graph, self._catalogue, self._storage, posted.get("partial_execution_targets"))
         extra: Json = posted.get("extra_data", {})
+        if not isinstance(extra, dict):
+            raise TypeError("extra_data is no object")
         if "client_id" in posted:
             extra["client_id"] = posted["client_id"]
         if verdict.error is not None:

@@ -303,6 +303,13 @@ async def test_a_body_that_makes_no_sense_is_a_plain_500(comfyui: SandboxComfyUI
     assert comfyui.graphs == []
 
 
+async def test_extra_data_that_is_no_object_is_a_500_and_the_server_lives_on(client: Client) -> None:
+    async with client.http.post(f"{client.url}/prompt", json={"prompt": graphs.plain(), "extra_data": [1]}) as answer:
+        assert answer.status == 500
+
+    assert (await client.run(graphs.plain()))["status"]["completed"]
+
+
 async def test_a_refused_graph_is_not_queued(comfyui: SandboxComfyUI, client: Client) -> None:
     await client.post(graphs.sd3(steps=0), prompt_id="p")
 
