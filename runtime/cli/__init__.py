@@ -12,7 +12,8 @@ import typer
 from psycopg import OperationalError
 
 from runtime.api import VeilrunError
-from runtime.cli import database, invoke, jobs, plugins, serve, webhook
+from runtime.cli import database, jobs, plugins, serve, webhook
+from runtime.cli.invoke import add_to as add_invoke
 from runtime.cli.output import notices
 from runtime.logs import configure_logs
 from runtime.settings import SettingsInvalid, read_settings
@@ -31,7 +32,7 @@ app.add_typer(jobs.app, name="jobs", epilog="Example: veilrun jobs list --state 
 app.add_typer(webhook.app, name="webhook", epilog="Example: veilrun webhook info")
 app.add_typer(database.app, name="db", epilog="Example: veilrun db status")
 serve.add_to(app)
-invoke.add_to(app)
+add_invoke(app)
 
 
 def _version(wanted: bool) -> None:

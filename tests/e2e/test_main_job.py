@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from runtime.sandbox.telegram import Fault
 from tests.conftest import Database
 from tests.e2e.deployment import Deployment, deployed, picture_after
 
@@ -27,7 +28,7 @@ async def test_a_command_becomes_a_picture_and_the_next_command_edits_it(deploym
 
     assert picture.content is not None
     assert Image.open(io.BytesIO(picture.content)).size == (512, 256)
-    assert "seed 7" in (picture.caption or "").lower()
+    assert "🎲 7" in (picture.caption or "")
     assert comfyui.graphs[0]["sampler"]["inputs"]["seed"] == 7
     assert comfyui.graphs[1]["positive"]["inputs"]["prompt"] == "put a t-shirt with a swan on him"
     assert comfyui.uploads  # the first picture travelled to the second graph
@@ -47,9 +48,9 @@ async def test_again_makes_another_picture_and_original_sends_the_file(deploymen
     chat = deployment.chat
     picture = await picture_after(chat, chat.send("/f an astronaut --size 256x256 --seed 7"))
 
-    await chat.press(picture, "Original").answered()
+    await chat.press(picture, "⬇️ Original").answered()
     document = await chat.wait_for(lambda m: m.document is not None, after=picture)
-    await chat.press(picture, "Again").answered()
+    await chat.press(picture, "🔁 Again").answered()
     again = await picture_after(chat, document)
 
     assert document.content is not None
@@ -83,11 +84,12 @@ async def test_a_worker_killed_in_mid_job_loses_nothing_and_renders_once(databas
         database.dsn, tmp_path, workers=1, VEILRUN_LEASE_SECONDS="2", VEILRUN_SWEEP_SECONDS="0.3"
     ) as run:
         chat = run.chat
-        with run.comfyui.hold("sampler") as gate:
-            asked = chat.send("/f an astronaut --size 256x256")
-            await gate.reached(20)
-            await run.kill("worker-1")
-            await run.start("worker-2")
+        run.comfyui.faults.hold.add("sampler")
+        asked = chat.send("/f an astronaut --size 256x256")
+        await run.comfyui.wait_for(lambda server: "sampler" in server.held, 20)
+        await run.kill("worker-1")
+        await run.start("worker-2")
+        run.comfyui.faults.hold.clear()
         picture = await picture_after(chat, asked, timeout=40)
 
         assert len(run.comfyui.graphs) == 1
@@ -96,7 +98,7 @@ async def test_a_worker_killed_in_mid_job_loses_nothing_and_renders_once(databas
 
 async def test_an_update_that_telegram_repeats_has_one_effect(deployment: Deployment) -> None:
     chat = deployment.chat
-    deployment.telegram.faults.duplicate_updates(1)
+    deployment.telegram.faults.add(Fault("duplicate"))
 
     picture = await picture_after(chat, chat.send("/f an astronaut --size 256x256"))
     second = await picture_after(chat, chat.send("/f another --size 256x256"))
