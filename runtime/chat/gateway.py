@@ -23,7 +23,7 @@ ChatAction: TypeAlias = Literal["typing", "upload_photo", "upload_video", "uploa
 MenuScope: TypeAlias = Literal["default", "all_private_chats", "all_group_chats"]
 
 DOWNLOAD_BYTES = 20 * 1024 * 1024  # the official server's bound for getFile
-CALL_SECONDS, TRANSFER_SECONDS = 60.0, 300.0
+CALL_SECONDS, EDIT_SECONDS, TRANSFER_SECONDS = 60.0, 15.0, 300.0
 
 
 _SCOPES: dict[MenuScope, telegram.BotCommandScope] = {
@@ -167,7 +167,7 @@ class TelegramGateway:
 
     async def delete(self, chat_id: int, message_id: int) -> None:
         """Delete the bot's message. Raises: MessageGone, also for one older than 48 h."""
-        await self._call("deleteMessage", self._bot.delete_message(chat_id, message_id))
+        await self._call("deleteMessage", self._bot.delete_message(chat_id, message_id), EDIT_SECONDS)
 
     async def chat_action(self, place: Place, action: ChatAction) -> None:
         """Show what the bot is doing, for 5 seconds or until its next message."""
@@ -243,7 +243,7 @@ class TelegramGateway:
     async def _unless(self, method: str, call: Awaitable[object], harmless: str) -> bool:
         """Make the call; False if it was refused with the `harmless` description."""
         try:
-            await self._call(method, call, harmless=harmless)
+            await self._call(method, call, EDIT_SECONDS, harmless=harmless)
         except _Harmless:
             return False
         return True

@@ -1,7 +1,9 @@
 """The one status message of a job: what it says, sending it, replacing what it says, taking it away."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from weakref import WeakKeyDictionary
 
 import structlog
 from psycopg import AsyncConnection
@@ -19,11 +21,18 @@ from runtime.chat.status_line import status_envelope
 
 log = structlog.get_logger("veilrun.status")
 
+EDITS_AT_A_TIME = 4
+_turns: WeakKeyDictionary[Pool, asyncio.Semaphore] = WeakKeyDictionary()
+
 
 @contextlib.asynccontextmanager
 async def editing(pool: Pool, job_id: int) -> AsyncIterator[AsyncConnection]:
-    """A transaction in which nobody else edits the job's status message: whoever comes later sees the job as it is."""
-    async with pool.connection() as connection:
+    """A transaction in which nobody else edits the job's status message: whoever comes later sees the job as it is.
+
+    It stays open during the call to Telegram, so only a few may do so at a time: others need connections as well.
+    """
+    turns = _turns.setdefault(pool, asyncio.Semaphore(EDITS_AT_A_TIME))
+    async with turns, pool.connection() as connection:
         await statuses.lock_edit(connection, job_id)
         yield connection
 

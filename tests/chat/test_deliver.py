@@ -6,6 +6,7 @@ from db import chats, deliveries
 from runtime.chat.deliver import deliver
 from runtime.chat.gateway import open_gateway
 from runtime.chat.notices import owe_question
+from runtime.chat.status_message import EDITS_AT_A_TIME
 from runtime.sandbox.telegram import Fault
 from tests.chat.conftest import picture, settings_for, until
 
@@ -265,6 +266,23 @@ async def test_the_status_message_answers_the_command_in_a_group_only(office, sa
         assert message.buttons == [["✖️ Cancel"]]
         assert (message.reply_to is asked) == (chat is group)
         assert (await office.get(job_id)).status_message_id == message.message_id
+
+
+async def test_edits_that_hang_leave_database_connections_to_others(office, sandbox):
+    people = [sandbox.user(f"Person {number}") for number in range(10)]
+    owed = []
+    for person in people:
+        job_id = await office.job(person.id)
+        await office.owe_and_send(person.id, "status", job_id)
+        await office.set(job_id, state="failed")
+        owed.append(await office.owe(person.id, "failure", job_id))
+    sandbox.faults.add(Fault("slow", method="editMessageText", seconds=0.5, times=None))
+    editing = asyncio.gather(*(office.send(delivery_id) for delivery_id in owed))
+    await until(lambda: len(sandbox.faults.struck) == EDITS_AT_A_TIME)
+    await office.owe_and_send(people[0].id, "notice", text="hello")
+    assert len(sandbox.faults.struck) == EDITS_AT_A_TIME, "the notice did not wait for the edits"
+    await editing
+    assert all(person.private_chat.messages[0].text.startswith("⚠️") for person in people)
 
 
 async def test_words_of_the_user_are_in_no_log(office, sandbox, alice, capfd, caplog):
