@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from runtime.api.affinity import GpuAffinity, Limits
-from runtime.api.errors import DeclarationError
+from runtime.api.errors import BadArgument, DeclarationError
 from runtime.api.parameters import ImageInput, Parameter, Text, Value
 from runtime.api.workflow import Kind, Workflow
 
@@ -54,11 +54,7 @@ class Command:
             raise DeclarationError(f"/{self.name}: summary must be one line of 1 to 256 characters")
         self._check_parameters()
         for workflow in (self.workflow, *(variant.workflow for variant in self.variants)):
-            unknown = set(workflow.bind) - {parameter.name for parameter in self.parameters}
-            if unknown:
-                raise DeclarationError(
-                    f"/{self.name}: {workflow.source} binds {', '.join(sorted(unknown))}: no parameter"
-                )
+            self._check_bindings(workflow)
             if workflow.kind != self.workflow.kind:
                 raise DeclarationError(f"/{self.name}: every variant must give the same kind of result")
 
@@ -75,10 +71,30 @@ class Command:
         if sum(isinstance(p, ImageInput) for p in self.parameters) > 1:
             raise DeclarationError(f"/{self.name}: declare one ImageInput; its `high` says how many pictures it takes")
         for variant in self.variants:
-            for name in variant.defaults:
+            for name, value in variant.defaults.items():
                 if name not in names:
                     raise DeclarationError(
                         f"/{self.name} --{variant.name}: default for {name!r}, which is no parameter"
+                    )
+                try:
+                    self.parameter(name).check(list(value) if isinstance(value, tuple) else value)
+                except BadArgument as error:
+                    raise DeclarationError(f"/{self.name} --{variant.name}: default for {name}: {error}") from error
+
+    def _check_bindings(self, workflow: Workflow) -> None:
+        parameters = {parameter.name: parameter for parameter in self.parameters}
+        unknown = set(workflow.bind) - set(parameters)
+        if unknown:
+            raise DeclarationError(f"/{self.name}: {workflow.source} binds {', '.join(sorted(unknown))}: no parameter")
+        for name, alternatives in workflow.targets.items():
+            initial = parameters[name].initial()
+            count = 1 if initial is None else len(parameters[name].components(initial))
+            for places in alternatives:
+                if len(places) != count:
+                    raise DeclarationError(
+                        f"/{self.name}: {name} has {count} value{'s' if count > 1 else ''}, but {workflow.source} "
+                        f"binds it to {len(places)} places at once (a comma separates the parts of one value, "
+                        "a list the places that all receive it)"
                     )
 
     @property

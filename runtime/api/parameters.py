@@ -8,6 +8,7 @@ import re
 import secrets
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 from runtime.api.errors import BadArgument, DeclarationError
@@ -92,6 +93,11 @@ class Text(Parameter):
         if len(text) > self.max_length:
             raise BadArgument(f"{self.name} is {len(text)} characters long, {self.max_length} are allowed")
         return text
+
+    def check(self, value: Value) -> Value:
+        if not isinstance(value, str):
+            raise BadArgument(f"{self.name} must be text, not {_shortened(repr(value))}")
+        return self.parse(value, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,9 @@ class Float(Parameter):
 
     def parse(self, text: str, option: str) -> Value:
         return _number(text, option, self.low, self.high)
+
+    def written(self, value: Value) -> str:
+        return _decimal(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,14 +340,24 @@ class Duration(Parameter):
     def parse(self, text: str, option: str) -> Value:
         return _number(re.sub(r"(?<=[0-9])\s*s(ec(onds?)?)?$", "", text), option, self.low, self.high)
 
+    def written(self, value: Value) -> str:
+        return _decimal(value)
+
     def components(self, value: Value) -> tuple[Scalar, ...]:
         if not isinstance(value, int | float):
             raise BadArgument(f"--{self.name} takes a number of seconds, not {value!r}")
         return (round(value * self.fps / self.frame_step) * self.frame_step + 1,)
 
 
+def _decimal(value: Value) -> str:
+    """A number without an exponent: 0.00001, never 1e-05."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{Decimal(repr(value)):f}"
+    return str(value)
+
+
 def _number(text: str, option: str, low: float, high: float) -> float:
-    if not re.fullmatch(r"[+-]?([0-9]{1,12}(\.[0-9]{0,12})?|\.[0-9]{1,12})", text, re.ASCII):
+    if not re.fullmatch(r"[+-]?([0-9]{1,12}(\.[0-9]{0,30})?|\.[0-9]{1,30})", text, re.ASCII):
         raise BadArgument(f"--{option} takes a number from {low:g} to {high:g}, not {_shortened(text)!r}")
     value = float(text)
     if not low <= value <= high:

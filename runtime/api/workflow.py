@@ -51,7 +51,7 @@ class Workflow:
     targets: Mapping[str, tuple[tuple[Target, ...], ...]] = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_graph(self.graph, self.source)
+        check_graph(self.graph, self.source)
         if self.output not in self.graph:
             raise DeclarationError(f"{self.source}: output {self.output!r} is no node; it has {_listed(self.graph)}")
         targets = {name: _targets(place, name, self.graph, self.source) for name, place in self.bind.items()}
@@ -106,7 +106,8 @@ class Workflow:
         return graph
 
 
-def _check_graph(graph: Graph, source: str) -> None:
+def check_graph(graph: Graph, source: str) -> None:
+    """See that `graph` has the shape of API format; `source` names it. Raises: DeclarationError."""
     if not isinstance(graph, dict) or not graph:
         raise DeclarationError(f"{source}: a graph is a JSON object of nodes, and has at least one")
     if "nodes" in graph and "links" in graph:
@@ -117,10 +118,17 @@ def _check_graph(graph: Graph, source: str) -> None:
         if not isinstance(node.get("inputs"), dict):
             raise DeclarationError(f"{source}: node {node_id!r} has no inputs object")
         for key, value in node["inputs"].items():
-            if isinstance(value, list) and (len(value) != 2 or value[0] not in graph or not isinstance(value[1], int)):
+            if isinstance(value, list) and not _is_link(value, graph):
                 raise DeclarationError(
                     f"{source}: {node_id}.{key} links to {value!r}; a link is [node id, slot] of a node in this graph"
                 )
+
+
+def _is_link(value: list[Any], graph: Graph) -> bool:
+    match value:
+        case [str(node), int()]:
+            return node in graph
+    return False
 
 
 def _targets(place: str | Sequence[str], name: str, graph: Graph, source: str) -> tuple[tuple[Target, ...], ...]:
@@ -132,13 +140,16 @@ def _targets(place: str | Sequence[str], name: str, graph: Graph, source: str) -
 
 
 def _target(place: str, name: str, graph: Graph, source: str) -> Target:
+    parts = place.split(".")
+    for cut in range(1, len(parts)):  # ids and names of inputs may have dots of their own: "resize.mode.width"
+        node, key = ".".join(parts[:cut]), ".".join(parts[cut:])
+        if node in graph and key in graph[node]["inputs"]:
+            return node, key
     node, _, key = place.rpartition(".")
     if node not in graph:
         raise DeclarationError(f"{source}: bind {name!r} names node {node!r}; the graph has {_listed(graph)}")
-    if key not in graph[node]["inputs"]:
-        inputs = _listed(graph[node]["inputs"])
-        raise DeclarationError(f"{source}: bind {name!r}: node {node!r} has no input {key!r}; it has {inputs}")
-    return node, key
+    inputs = _listed(graph[node]["inputs"])
+    raise DeclarationError(f"{source}: bind {name!r}: node {node!r} has no input {key!r}; it has {inputs}")
 
 
 def _listed(names: Mapping[str, object]) -> str:

@@ -11,9 +11,18 @@ from dataclasses import dataclass
 
 from runtime.api import BadArgument, Command, Parameter, Size, Text, Value, VeilrunError
 
-QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "'": "'", "‘": "’"}
-_OPTION = re.compile(r"(?<!\S)(?:--|—|–|‒|―|−−)([A-Za-z][A-Za-z0-9_-]*)(?:=|(?=\s|$))")
+MAX_LENGTH = 20_000
+"""More characters than any message has (Bot API: 4096), few enough to be read in no time."""
+
+_OPTION = re.compile(r"(?<!\S)(?:--|—|–|‒|―|−−)([^\W\d_][\w-]*)(?:(\s*=|:)|(?=\s|$))")
 _WORD = re.compile(r"\s*(\S+)")
+_QUOTED = re.compile(  # an apostrophe within a word closes nothing
+    r"""\s*(?:"([^"]*)"|“([^”]*)”|„([^“”]*)[“”]|«([^»]*)»|'(.*?)'(?!\w)|‘(.*?)’(?!\w))""", re.DOTALL
+)
+_UNSEEN = frozenset("\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff") | frozenset(
+    map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
+"""Break points and marks of writing direction. Joiners stay: emoji and Persian are spelled with them."""
 
 
 class BadArguments(VeilrunError):
@@ -30,42 +39,50 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """`--name` as written, and the text up to the next option."""
+    """`--name` as written, whether `=` or `:` follows it, and the text up to the next option."""
 
     name: str
+    is_assigned: bool
     rest: str
 
 
 def parse_arguments(command: Command, text: str) -> Arguments:
     """The arguments that `text`, the words after the command, gives to `command`. Raises: BadArguments."""
     try:
+        if len(text) > MAX_LENGTH:
+            raise BadArgument(f"that is {len(text)} characters long, {MAX_LENGTH} are allowed")
         return _parsed(command, cleaned(text))
     except BadArgument as error:
         raise BadArguments(f"{_sentence(str(error))} Example: {command.written_example}") from error
 
 
 def cleaned(text: str) -> str:
-    """Text without characters that no prompt needs: controls, lone surrogates; every kind of space is a space."""
+    """Text without characters that no prompt needs: controls, lone surrogates, marks that turn the writing direction.
+
+    Every kind of space is a space, a new line stays one.
+    """
     kept: list[str] = []
     for character in text:
-        category = unicodedata.category(character)
         if character == "\n":
             kept.append(character)
-        elif category in ("Zs", "Zl", "Zp") or character in "\t\r":
+        elif character.isspace():
             kept.append(" ")
-        elif category not in ("Cc", "Cs", "Cn"):
+        elif character not in _UNSEEN and unicodedata.category(character) not in ("Cc", "Cs"):
             kept.append(character)
     return "".join(kept).strip()
 
 
 def _parsed(command: Command, text: str) -> Arguments:
-    words, options = _split(command, text)
+    before, options = _split(text)
+    words = [before]
     given: dict[str, Value] = {}
     written: dict[str, str] = {}
     variant: str | None = None
     for option in options:
         chosen = _variant(command, option)
         if chosen is not None:
+            if option.is_assigned:
+                raise BadArgument(f"--{chosen} takes no value")
             if variant is not None:
                 raise BadArgument(
                     f"--{variant} and --{chosen} do not go together"
@@ -91,37 +108,20 @@ def _parsed(command: Command, text: str) -> Arguments:
     return Arguments(_filled(command, variant, given), variant)
 
 
-def _split(command: Command, text: str) -> tuple[list[str], list[_Option]]:
-    """The words before the first option, and each option with what follows it."""
-    quoted = _quoted_spans(text)
-    marks = [mark for mark in _OPTION.finditer(text) if not any(start < mark.start() < end for start, end in quoted)]
-    if not marks:
-        return [text], []
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+def _split(text: str) -> tuple[str, list[_Option]]:
+    """The words before the first option, and each option with what follows it. Dashes in a quoted value are text."""
+    marks: list[re.Match[str]] = []
+    at = 0
+    while mark := _OPTION.search(text, at):
+        marks.append(mark)
+        quoted = _QUOTED.match(text, mark.end())
+        at = quoted.end() if quoted else mark.end()
+    ends = [*(mark.start() for mark in marks), len(text)]
     options = [
-        _Option(mark[1].lower().replace("_", "-"), text[mark.end() : end])
-        for mark, end in zip(marks, ends, strict=True)
+        _Option(mark[1].lower().replace("_", "-"), mark[2] is not None, text[mark.end() : end])
+        for mark, end in zip(marks, ends[1:], strict=True)
     ]
-    return [text[: marks[0].start()]], options
-
-
-def _quoted_spans(text: str) -> list[tuple[int, int]]:
-    """Where quoted values of options stand: dashes in them are text."""
-    spans: list[tuple[int, int]] = []
-    for mark in _OPTION.finditer(text):
-        start = mark.end() + len(text[mark.end() :]) - len(text[mark.end() :].lstrip())
-        end = _quote_end(text, start)
-        if end is not None:
-            spans.append((start, end))
-    return spans
-
-
-def _quote_end(text: str, start: int) -> int | None:
-    closing = QUOTES.get(text[start : start + 1])
-    if closing is None:
-        return None
-    ends = [end for end in (text.find(mark, start + 1) for mark in closing) if end > 0]
-    return min(ends) if ends else None
+    return text[: ends[0]], options
 
 
 def _variant(command: Command, option: _Option) -> str | None:
@@ -134,24 +134,31 @@ def _parameter(command: Command, name: str) -> Parameter:
             return parameter
     known = [option for parameter in command.parameters for option in parameter.options]
     known += [variant.name for variant in command.variants]
-    close = difflib.get_close_matches(name, known, 1)
-    takes = f"did you mean --{close[0]}?" if close else f"it takes {', '.join(f'--{option}' for option in known)}."
+    close = _meant(name, known)
+    takes = f"did you mean --{close}?" if close else f"it takes {', '.join(f'--{option}' for option in known)}."
     raise BadArgument(
         f"/{command.name} has no --{name[:32]}: {takes}" if known else f"/{command.name} takes no options"
     )
 
 
+def _meant(name: str, known: list[str]) -> str | None:
+    """The option that `--neg`, `--stpes` or `--size1024x768` was to be, if one comes to mind."""
+    begun = [option for option in known if option.startswith(name)]
+    near = difflib.get_close_matches(name, known, 1)
+    glued = [option for option in known if len(option) > 1 and name.startswith(option)]
+    return next(iter((*begun, *near, *glued)), None)
+
+
 def _value(parameter: Parameter, option: _Option) -> tuple[str, str]:
     """The option's value, and the words after it that belong to the prompt."""
-    rest = option.rest.lstrip()
-    end = _quote_end(rest, 0)
-    if end is not None:
-        return rest[1:end], rest[end + 1 :]
+    quoted = _QUOTED.match(option.rest)
+    if quoted:
+        return quoted[quoted.lastindex or 0], option.rest[quoted.end() :]
     if isinstance(parameter, Text):
-        value, left = rest.strip(), ""
+        value, left = option.rest.strip(), ""
     else:
-        word = _WORD.match(rest)
-        value, left = (word[1], rest[word.end() :]) if word else ("", "")
+        word = _WORD.match(option.rest)
+        value, left = (word[1], option.rest[word.end() :]) if word else ("", "")
     if not value:
         raise BadArgument(f"--{option.name} needs a value, as in {parameter.usage}")
     return value, left
@@ -185,5 +192,6 @@ def _filled(command: Command, variant: str | None, given: Mapping[str, Value]) -
 
 
 def _sentence(text: str) -> str:
+    text = " ".join(text.split())
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "?", "!")) else f"{text}."
