@@ -26,8 +26,6 @@ async def cancel(client: ComfyClient, prompt_id: str, *, patience_seconds: float
         await client.delete_pending([prompt_id])
         await client.interrupt(prompt_id)  # it may have started between the two
         whereabouts, _ = await locate(client, prompt_id)
-        if whereabouts is None:
-            whereabouts, _ = await locate(client, prompt_id)
         match whereabouts:
             case None:
                 return "removed"

@@ -71,8 +71,6 @@ def _copy_packets(source: InputContainer, target: OutputContainer) -> None:
         for stream in source.streams
         if stream.type in ("video", "audio")
     }
-    for copy in copies.values():
-        copy.metadata.clear()
     for packet in source.demux():
         if packet.stream.index in copies and packet.size:  # the last packet of a stream is empty: a flush
             packet.stream = copies[packet.stream.index]

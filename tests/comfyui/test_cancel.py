@@ -53,7 +53,7 @@ async def test_an_unknown_prompt_counts_as_removed(client: ComfyClient) -> None:
 async def test_a_prompt_that_starts_between_delete_and_interrupt_is_stopped_too(serve: Serve) -> None:
     """It is pending at the delete of the first round, running from then on, and stops at the second interrupt."""
     calls: list[str] = []
-    states = iter([[[], [[1, "mine", {}, {}, []]]], [[[1, "mine", {}, {}, []]], []], [[], []], [[], []]])
+    states = iter([[[], [[1, "mine", {}, {}, []]]], [[[1, "mine", {}, {}, []]], []], [[], []]])
 
     async def answer(request: web.Request) -> web.Response:
         calls.append(request.path)

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 from aiohttp import web
 
@@ -7,6 +9,7 @@ from runtime.comfyui import (
     ComfyClient,
     History,
     NoOutput,
+    Output,
     OutputFile,
     OutputTooLarge,
     Prompt,
@@ -112,6 +115,27 @@ async def test_the_bound_holds_for_a_server_that_announces_no_length(serve: Serv
         await fetch(client, OutputFile("save", "big.png"), limit_bytes=200_000)
 
 
+async def test_a_file_announced_above_the_bound_is_not_even_begun(serve: Serve) -> None:
+    async def huge(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 10**10
+        await response.prepare(request)
+        await asyncio.sleep(5)
+        return response
+
+    client = await serve({"GET /view": huge})
+
+    with pytest.raises(OutputTooLarge):
+        await asyncio.wait_for(fetch(client, OutputFile("save", "big.png")), 1)
+
+
+async def test_a_file_of_the_input_folder_is_no_result(client: ComfyClient) -> None:
+    history = History("mine", "success", files=(OutputFile("photo", "u.png", type="input"),))
+
+    with pytest.raises(NoOutput):
+        await collect(client, history)
+
+
 async def test_a_file_that_changes_while_it_is_read_is_read_anew(serve: Serve) -> None:
     """The first half is of the old file, and the rest would be of the new one."""
     versions = iter([(b"old-old-", '"1"'), (b"new-new-", '"2"'), (b"new-new-", '"2"')])
@@ -162,6 +186,4 @@ async def test_a_refused_view_is_no_missing_file(client: ComfyClient) -> None:
 
 
 def test_content_does_not_show_in_a_log(client: ComfyClient) -> None:
-    from runtime.comfyui import Output
-
     assert "secret" not in repr(Output(OutputFile("save", "x.png"), "image/png", b"secret"))

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 
 import pytest
+from aiohttp import web
 
 from runtime.api.affinity import Limits
 from runtime.comfyui import (
@@ -27,8 +28,9 @@ from runtime.comfyui import (
 )
 from runtime.comfyui.run import rerun_of
 from runtime.sandbox.comfyui import SandboxComfyUI
+from runtime.transport import Transport
 from tests.comfyui import graphs
-from tests.comfyui.conftest import QUICK
+from tests.comfyui.conftest import QUICK, Serve
 
 DEADLINE = 10
 
@@ -68,6 +70,7 @@ async def test_a_history_that_comes_late_is_asked_for_again(client: ComfyClient,
     history = await run_prompt(client, Prompt("mine", graphs.still()), pace=QUICK)
 
     assert history.outcome == "success"
+    assert "GET /queue" not in [seen.route for seen in comfyui.requests]
 
 
 async def test_a_slow_poll_finds_the_end_that_no_event_told(client: ComfyClient, comfyui: SandboxComfyUI) -> None:
@@ -223,6 +226,20 @@ async def test_a_prompt_left_behind_by_a_crash_is_adopted(
     assert readings[-1].phase == "done"
 
 
+async def test_a_prompt_posted_under_another_client_id_is_adopted_by_polling(
+    client: ComfyClient, comfyui: SandboxComfyUI
+) -> None:
+    """The socket is well and hears nothing of it."""
+    comfyui.faults.hold = {"save"}
+    await client.post_prompt("mine", graphs.still(), "a process long gone")
+    comfyui.faults.withhold = {"status"}
+    resumed = asyncio.create_task(run_prompt(client, Prompt("mine", graphs.still()), resume=True, pace=QUICK))
+    await comfyui.wait_for(lambda server: [seen.route for seen in server.requests].count("GET /queue") >= 4)
+    comfyui.faults.hold = set()
+
+    assert (await asyncio.wait_for(resumed, DEADLINE)).outcome == "success"
+
+
 async def test_resuming_what_the_server_does_not_know_posts_it(client: ComfyClient, comfyui: SandboxComfyUI) -> None:
     history = await run_prompt(client, Prompt("mine", graphs.still()), resume=True, pace=QUICK)
 
@@ -292,6 +309,7 @@ async def test_an_interrupt_is_told_apart_from_a_failure(client: ComfyClient, co
 
 async def test_a_200_that_drops_the_wanted_output_is_a_rejection(client: ComfyClient, comfyui: SandboxComfyUI) -> None:
     graph = graphs.still() | {"bad": graphs.node("SaveImage", images=["canvas", 0])}
+    comfyui.faults.hold = {"save"}
 
     for outputs in ((), ("bad",)):
         with pytest.raises(WorkflowRejected, match=r"node 'bad' .*filename_prefix"):
@@ -389,6 +407,56 @@ async def test_a_run_of_somebody_else_is_not_touched_by_our_timeout(
     history = await client.history("other")
     assert history is not None
     assert history.outcome == "success"
+
+
+async def test_a_prompt_missed_by_one_poll_is_not_lost(serve: Serve) -> None:
+    looks: list[str] = []
+
+    async def post(request: web.Request) -> web.Response:
+        return web.json_response({"prompt_id": "mine", "number": 1, "node_errors": {}})
+
+    async def queue(request: web.Request) -> web.Response:
+        return web.json_response({"queue_running": [], "queue_pending": []})
+
+    async def history(request: web.Request) -> web.Response:
+        looks.append(request.path)
+        status = {"status_str": "success", "completed": True, "messages": []}
+        return web.json_response({"mine": {"outputs": {}, "status": status}} if len(looks) > 1 else {})
+
+    client = await serve({"POST /prompt": post, "GET /queue": queue, "GET /history/mine": history})
+
+    assert (await run_prompt(client, Prompt("mine", graphs.still()), pace=QUICK)).outcome == "success"
+
+
+async def test_progress_that_a_careless_client_sends_to_everyone_is_not_taken_for_ours(
+    client: ComfyClient, comfyui: SandboxComfyUI, transport: Transport
+) -> None:
+    """A prompt posted without a client id: its progress and its interruption go to every socket."""
+    comfyui.faults.hold = {"sampler"}
+    body = {"prompt": graphs.sampled(), "prompt_id": "other"}
+    async with transport.request("POST", f"{comfyui.url}/prompt", json=body):
+        pass
+    await comfyui.wait_for(lambda server: server.held == {"sampler"})
+    readings: list[Progress] = []
+    run = asyncio.create_task(
+        run_prompt(client, Prompt("mine", graphs.sampled(seed=2)), on_progress=readings.append, pace=QUICK)
+    )
+    await comfyui.wait_for(lambda server: server.pending == ["mine"])
+    comfyui.faults.hold = {"decode"}
+    await comfyui.wait_for(lambda server: server.held == {"decode"})
+    comfyui.faults.hold = {"model"}
+    await client.interrupt("other")
+    await comfyui.wait_for(lambda server: server.running == "mine")
+    before = list(readings)
+    comfyui.faults.hold = set()
+
+    assert (await asyncio.wait_for(run, DEADLINE)).outcome == "success"
+    assert {(reading.phase, reading.node) for reading in before} <= {
+        ("queued", None),
+        ("loading", None),
+        ("loading", "model"),
+        ("loading", "latent"),
+    }
 
 
 async def test_many_runs_at_once_hear_each_only_of_itself(client: ComfyClient, comfyui: SandboxComfyUI) -> None:

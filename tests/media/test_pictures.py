@@ -1,3 +1,5 @@
+import struct
+import zlib
 from contextlib import suppress
 from io import BytesIO
 
@@ -74,6 +76,24 @@ def test_transparency_survives_a_conversion() -> None:
 def test_the_suffix_follows_the_content() -> None:
     assert prepare_picture(samples.encoded(samples.picture(), "WEBP")).suffix == ".webp"
     assert prepare_picture(samples.encoded(samples.picture(), "BMP")).suffix == ".png"
+
+
+def test_a_damaged_body_under_right_checksums_is_noticed() -> None:
+    def chunk(kind: bytes, payload: bytes) -> bytes:
+        return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+    whole = samples.encoded(samples.picture(), "PNG")
+    damaged = whole[:33] + chunk(b"IDAT", b"no deflate stream") + chunk(b"IEND", b"")
+
+    with pytest.raises(BrokenMedium):
+        prepare_picture(damaged)
+
+
+def test_a_webp_whose_body_is_no_picture_is_noticed() -> None:
+    whole = samples.encoded(samples.noise((64, 64)), "WEBP", lossless=True)
+
+    with pytest.raises(BrokenMedium):
+        prepare_picture(whole[:30] + b"\xff" * (len(whole) - 30))
 
 
 def test_more_pixels_than_the_bound_are_refused_before_they_are_decoded() -> None:

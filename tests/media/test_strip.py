@@ -91,6 +91,13 @@ def test_colour_profile_and_transparency_are_kept() -> None:
         assert image.getpixel((0, 0))[3] == 90  # type: ignore[index]
 
 
+def test_a_webp_does_not_announce_what_it_has_no_more() -> None:
+    stripped = strip_metadata(samples.animation("WEBP", exif=samples.exif(), xmp=SECRET))
+
+    assert stripped[12:16] == b"VP8X"
+    assert stripped[20] & 0x0C == 0
+
+
 def test_private_png_chunks_go_and_a_wrong_checksum_is_noticed() -> None:
     original = samples.encoded(samples.picture(), "PNG")
     kind = b"caBX" + SECRET
