@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from db.pool import open_pool
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.conftest import Database
 from tests.worker.yard import Yard, open_yard, write_registry
@@ -25,9 +24,8 @@ async def other() -> AsyncIterator[SandboxComfyUI]:
 
 @pytest.fixture
 async def yard(database: Database, comfyui: SandboxComfyUI, tmp_path: Path) -> AsyncIterator[Yard]:
-    async with open_pool(database.dsn, "test") as pool:
-        async with open_yard(database.dsn, pool, write_registry(tmp_path, [comfyui])) as opened:
-            yield opened
+    async with open_yard(database.dsn, write_registry(tmp_path, [comfyui])) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -35,6 +33,5 @@ async def wide_yard(
     database: Database, comfyui: SandboxComfyUI, other: SandboxComfyUI, tmp_path: Path
 ) -> AsyncIterator[Yard]:
     """gpu-1 is `comfyui`, gpu-2 is `other`."""
-    async with open_pool(database.dsn, "test") as pool:
-        async with open_yard(database.dsn, pool, write_registry(tmp_path, [comfyui, other])) as opened:
-            yield opened
+    async with open_yard(database.dsn, write_registry(tmp_path, [comfyui, other])) as opened:
+        yield opened

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -19,7 +20,8 @@ from runtime.registry.plugins import LoadedPlugin
 from runtime.sandbox.comfyui import Pace, SandboxComfyUI
 from runtime.worker.broker import DELIVER
 from runtime.worker.execute import execute
-from tests.worker.yard import Yard, open_yard, write_registry
+from runtime.worker.keeper import LeaseKeeper
+from tests.worker.yard import Yard, expire, open_yard, write_registry
 
 
 def picture(colour: str = "red", *, text: str | None = None) -> bytes:
@@ -186,6 +188,43 @@ async def test_two_wake_ups_for_one_job_run_it_once(yard: Yard, comfyui):
     assert (await yard.job(job_id)).attempt == 1
 
 
+async def test_a_worker_that_lost_its_lease_writes_nothing_of_its_result(yard: Yard, comfyui):
+    comfyui.faults.hold = {"save"}
+    job_id = await yard.queue("flux", chat_id=7, user_id=8)
+    running = asyncio.create_task(yard.run(job_id))
+    await comfyui.wait_for(lambda backend: backend.held == {"save"})
+    await expire(yard.pool)
+    comfyui.faults.hold = set()
+    job = await running
+
+    assert (job.state, job.attempt) == ("placed", 1), "as the sweeper left it for the next worker"
+    assert await yard.rows("select * from artifacts") == []
+    assert await yard.rows("select * from deliveries") == []
+
+    again = await yard.run(job_id)
+
+    assert (again.state, again.attempt) == ("collected", 2)
+    assert comfyui.posts == {again.prompt_id: 1}, "the prompt that ran is found, not posted again"
+
+
+async def test_a_prompt_that_the_backend_forgot_is_posted_again_by_the_next_worker(yard: Yard, comfyui):
+    comfyui.faults.hold = {"save"}
+    job_id = await yard.queue("flux")
+    running = asyncio.create_task(yard.run(job_id))
+    await comfyui.wait_for(lambda backend: backend.held == {"save"})
+    await expire(yard.pool)
+    yard.workplace.keeper.hand_back()
+    await running
+    comfyui.faults.hold = set()
+    await comfyui.restart()
+
+    async with LeaseKeeper(yard.dsn, 3.0) as keeper:
+        job = await yard.run(job_id, replace(yard.workplace, keeper=keeper))
+
+    assert (job.state, job.attempt) == ("collected", 2)
+    assert comfyui.posts[job.prompt_id or ""] == 2
+
+
 async def test_out_of_memory_frees_the_card_and_tries_once_more(yard: Yard, comfyui):
     comfyui.faults.out_of_memory = {"sampler"}
     job_id = await yard.queue("flux", chat_id=7, user_id=8)
@@ -295,10 +334,10 @@ async def test_a_job_cancelled_before_its_wake_up_is_not_started(yard: Yard, com
     assert comfyui.posts.total() == 0
 
 
-async def test_a_run_over_its_limit_is_interrupted_and_fails(database, comfyui, tmp_path, yard: Yard):
+async def test_a_run_over_its_limit_is_interrupted_and_fails(comfyui, tmp_path, yard: Yard):
     path = write_registry(tmp_path, [comfyui], flux={"load_seconds": 0.2, "run_seconds": 0.2})
     comfyui.faults.hold = {"decode"}
-    async with open_yard(database.dsn, yard.pool, path) as strict:
+    async with open_yard(yard.dsn, path) as strict:
         job = await strict.run(await strict.queue("flux"))
 
     assert (job.state, job.error) == ("failed", "RunTimeout")
@@ -353,17 +392,16 @@ async def test_a_command_that_left_the_registry_fails_with_a_word_to_its_user(ya
     assert (job.state, job.error) == ("failed", "CommandGone")
 
 
-async def test_progress_is_written_while_it_runs_and_not_more_often_than_it_can_be_read(database, yard: Yard, tmp_path):
+async def test_progress_is_written_while_it_runs_and_not_more_often_than_it_can_be_read(yard: Yard, tmp_path):
     pace = Pace(load_seconds=0.1, step_seconds=0.1, class_seconds={})
-    async with SandboxComfyUI(pace=pace) as slow:
-        async with open_yard(database.dsn, yard.pool, write_registry(tmp_path, [slow])) as patient:
-            job_id = await patient.queue("flux", steps=12)
-            running = asyncio.create_task(patient.run(job_id))
-            readings: list[dict[str, Any]] = []
-            await patient.until(
-                job_id, lambda job: bool(job.progress and readings.append(dict(job.progress))) or job.is_over
-            )
-            job = await running
+    async with SandboxComfyUI(pace=pace) as slow, open_yard(yard.dsn, write_registry(tmp_path, [slow])) as patient:
+        job_id = await patient.queue("flux", steps=12)
+        running = asyncio.create_task(patient.run(job_id))
+        readings: list[dict[str, Any]] = []
+        await patient.until(
+            job_id, lambda job: bool(job.progress and readings.append(dict(job.progress))) or job.is_over
+        )
+        job = await running
 
     assert job.state == "collected", job.error_detail
     assert 2 <= len({reading["fraction"] for reading in readings}) <= 8

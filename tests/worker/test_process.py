@@ -4,12 +4,13 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 from db import jobs
 from runtime.sandbox.comfyui import SandboxComfyUI
-from tests.worker.yard import TOKEN, Yard, expire
+from tests.worker.yard import TOKEN, Yard, eventually, expire
 
 pytestmark = pytest.mark.slow
 
@@ -248,17 +249,15 @@ async def test_a_worker_whose_supervisor_is_killed_ends_too(yard: Yard):
     parent.kill()
     await parent.wait()
 
-    async with asyncio.timeout(10):
-        while _is_alive(child):
-            await asyncio.sleep(0.05)
+    await eventually(lambda: has_ended(child))
 
 
-def _is_alive(pid: int) -> bool:
+async def has_ended(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as status:
-            return status.read().rpartition(")")[2].split()[0] != "Z"
+        status = await asyncio.to_thread(Path(f"/proc/{pid}/stat").read_text)
     except FileNotFoundError:
-        return False
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 async def test_wrong_settings_end_the_process_with_a_status_that_nobody_restarts(yard: Yard):

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from db import jobs, leases, placement
 from db.events import CHANNEL
 from db.jobs import Job, NewJob
 from db.leases import Wakeup
-from db.pool import Pool, listen
+from db.pool import Pool, listen, open_pool
 from runtime.registry import Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.scheduler.fleet import Fleet
@@ -200,7 +200,7 @@ class Yard:
 
 
 @asynccontextmanager
-async def open_yard(dsn: str, pool: Pool, path: Path) -> AsyncIterator[Yard]:
+async def open_yard(dsn: str, path: Path) -> AsyncIterator[Yard]:
     registry = load_registry(path)
     broker = StubBroker(middleware=[])
     for queue in (EXECUTE, DELIVER):
@@ -209,6 +209,7 @@ async def open_yard(dsn: str, pool: Pool, path: Path) -> AsyncIterator[Yard]:
     files = Files()
     async with AsyncExitStack() as stack:
         stack.callback(waker.close)
+        pool = await stack.enter_async_context(open_pool(dsn, "test"))
         fleet = await stack.enter_async_context(Fleet(registry.backends))
         keeper = await stack.enter_async_context(LeaseKeeper(dsn, 3.0))
         ids = await sync_registry(pool, registry)
@@ -229,6 +230,15 @@ async def open_yard(dsn: str, pool: Pool, path: Path) -> AsyncIterator[Yard]:
                         process.send_signal(signal.SIGCONT)
                         process.kill()
                     await process.wait()
+
+
+async def eventually(is_so: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Return as soon as `is_so`: for what sends no event."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if await is_so():
+                return
+            await asyncio.sleep(0.02)
 
 
 async def expire(pool: Pool) -> None:

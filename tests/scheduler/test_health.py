@@ -1,0 +1,127 @@
+"""What a check of a backend finds, and when backends are checked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from db import placement
+from db.placement import BackendState
+from db.pool import Pool, open_pool
+from runtime.registry import BackendConfig, Registry, load_registry
+from runtime.sandbox.comfyui import SandboxComfyUI
+from runtime.scheduler.fleet import Backend, Fleet, UnknownBackend
+from runtime.scheduler.health import HealthWatch, check_backend
+from runtime.scheduler.sync import sync_registry
+from tests.worker.yard import eventually, write_registry
+
+
+@pytest.fixture
+async def comfyui() -> AsyncIterator[SandboxComfyUI]:
+    async with SandboxComfyUI(pace=0) as backend:
+        yield backend
+
+
+@pytest.fixture
+def registry(comfyui: SandboxComfyUI, tmp_path: Path) -> Registry:
+    return load_registry(write_registry(tmp_path, [comfyui]))
+
+
+@pytest.fixture
+async def fleet(registry: Registry) -> AsyncIterator[Fleet]:
+    async with Fleet(registry.backends) as opened:
+        yield opened
+
+
+async def test_a_good_backend_is_ready_for_every_command(registry: Registry, fleet: Fleet):
+    health = await check_backend(fleet["gpu-1"], registry.commands)
+
+    assert (health.state, health.reason, dict(health.missing)) == ("ready", None, {})
+    assert health.comfyui_version
+
+
+async def test_what_a_backend_lacks_is_told_for_each_command_and_variant(registry, fleet, comfyui):
+    comfyui.faults.missing_models = {"flux1-dev.safetensors"}
+    comfyui.faults.missing_classes = {"TextEncodeQwenImageEditPlus"}
+
+    health = await check_backend(fleet["gpu-1"], registry.commands)
+
+    assert sorted(health.missing) == ["flux --dev", "qwen"]
+    assert "flux1-dev.safetensors" in health.missing["flux --dev"]
+    assert "TextEncodeQwenImageEditPlus" in health.missing["qwen"]
+
+
+async def test_a_backend_that_does_not_answer_is_away(registry, fleet, comfyui):
+    await comfyui.crash()
+
+    health = await check_backend(fleet["gpu-1"], registry.commands)
+
+    assert health.state == "away"
+    assert "no connection" in (health.reason or "")
+
+
+async def test_a_server_that_is_no_comfyui_is_away_with_what_it_answered(registry, fleet, comfyui):
+    comfyui.faults.answers = {"GET /system_stats": [404]}
+
+    health = await check_backend(fleet["gpu-1"], registry.commands)
+
+    assert health.state == "away"
+    assert "404" in (health.reason or "")
+
+
+async def test_a_transport_that_does_not_exist_makes_the_backend_away_not_the_worker_fail(registry: Registry):
+    backend = Backend(BackendConfig("odd", "http://127.0.0.1:9", "carrier-pigeon"))  # type: ignore[arg-type]
+
+    health = await check_backend(backend, registry.commands)
+
+    assert health.state == "away"
+    assert "carrier-pigeon" in (health.reason or "")
+
+
+async def test_a_backend_that_is_not_in_the_registry_has_a_name_for_its_error(fleet: Fleet):
+    with pytest.raises(UnknownBackend, match="gpu-9"):
+        fleet["gpu-9"]
+
+
+async def state(pool: Pool, name: str = "gpu-1") -> BackendState:
+    async with pool.connection() as connection:
+        return {each.name: each for each in await placement.backends(connection)}[name]
+
+
+async def until_health(pool: Pool, wanted: str) -> BackendState:
+    async def is_so() -> bool:
+        return (await state(pool)).health == wanted
+
+    await eventually(is_so)
+    return await state(pool)
+
+
+async def test_the_watch_checks_at_once_and_again_as_soon_as_a_job_could_not_reach_the_backend(
+    database, registry, fleet, comfyui
+):
+    became_ready = asyncio.Event()
+
+    async def on_ready() -> None:
+        became_ready.set()
+
+    async with open_pool(database.dsn, "test") as pool:
+        await sync_registry(pool, registry)
+        watch = HealthWatch(fleet, registry.commands, pool, on_ready)
+        watching = asyncio.create_task(watch.run())
+        try:
+            await asyncio.wait_for(became_ready.wait(), 5)
+            async with pool.connection() as connection:
+                await placement.set_warm(connection, "gpu-1", "flux-schnell")
+            await comfyui.crash()
+            watch.check_soon("gpu-1")
+            away = await until_health(pool, "away")
+            await comfyui.start()
+            watch.check_soon("gpu-1")
+            await until_health(pool, "ready")
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    assert away.warm_model_set is None, "a server that was away may have lost what it had loaded"
+    assert away.health_reason

@@ -1,0 +1,137 @@
+"""What stands still is found and set going."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from db import deliveries, leases
+from db.pool import open_pool
+from runtime.worker.broker import DELIVER, EXECUTE
+from runtime.worker.sweeper import Sweeper
+from tests.worker.yard import Yard, eventually
+
+
+@pytest.fixture
+def sweeper(yard: Yard) -> Sweeper:
+    return Sweeper(yard.pool, yard.registry, yard.workplace.waker, seconds=0.1, retention_hours=24, stale_seconds=5)
+
+
+async def owe(yard: Yard, kind: deliveries.Kind, job_id: int | None = None, *, is_woken: bool = True) -> int:
+    async with yard.pool.connection() as connection:
+        delivery = await deliveries.owe(connection, 7, kind, {"text": "hello"}, job_id, is_woken=is_woken)
+    assert delivery is not None
+    return delivery
+
+
+async def run(yard: Yard, max_attempts: int = 3) -> int:
+    """A job that a worker runs which is not there any more."""
+    job_id = await yard.queue("flux", chat_id=7, user_id=8, max_attempts=max_attempts)
+    (wakeup,) = await yard.place()
+    async with yard.pool.connection() as connection:
+        await leases.claim(connection, wakeup, owner="gone", seconds=0, prompt_id="p-1", versions={})
+    return job_id
+
+
+async def test_a_job_of_a_lost_worker_is_woken_again_on_its_backend_with_its_prompt(yard: Yard, sweeper: Sweeper):
+    job_id = await run(yard)
+
+    await sweeper.sweep()
+
+    job = await yard.job(job_id)
+    assert (job.state, job.backend, job.prompt_id) == ("placed", "gpu-1", "p-1")
+    assert yard.sent(EXECUTE) == [{"job_id": job_id, "fence": job.fence}]
+    assert await yard.rows("select outcome, error from attempts") == [("lost", "WorkerLost")]
+
+
+async def test_a_job_of_a_lost_worker_without_tries_left_is_dead_and_its_chat_is_told(yard: Yard, sweeper: Sweeper):
+    job_id = await run(yard, max_attempts=1)
+
+    await sweeper.sweep()
+
+    job = await yard.job(job_id)
+    assert (job.state, job.error) == ("dead", "WorkerLost")
+    ((delivery,),) = await yard.rows("select id from deliveries where kind = 'failure'")
+    assert yard.sent(DELIVER) == [{"delivery_id": delivery}]
+    assert await yard.rows("select job_id from slots where job_id is not null") == []
+
+
+async def test_a_waiting_job_is_placed_and_woken(yard: Yard, sweeper: Sweeper):
+    job_id = await yard.queue("flux")
+
+    await sweeper.sweep()
+
+    job = await yard.job(job_id)
+    assert yard.sent(EXECUTE) == [{"job_id": job_id, "fence": job.fence}]
+
+
+async def test_a_wake_up_is_repeated_only_when_it_seems_lost(yard: Yard, sweeper: Sweeper):
+    job_id = await yard.queue("flux")
+    (wakeup,) = await yard.place()
+
+    await sweeper.sweep()
+    assert yard.sent(EXECUTE) == []
+    await yard.execute_sql("update jobs set woken_at = now() - interval '6 seconds'")
+    await sweeper.sweep()
+    await sweeper.sweep()
+
+    assert yard.sent(EXECUTE) == [{"job_id": job_id, "fence": wakeup.fence}]
+
+
+async def test_messages_nobody_was_told_of_are_woken_and_those_in_hand_are_left(yard: Yard, sweeper: Sweeper):
+    forgotten = await owe(yard, "notice", is_woken=False)
+    await owe(yard, "notice")
+
+    await sweeper.sweep()
+
+    assert yard.sent(DELIVER) == [{"delivery_id": forgotten}]
+
+
+async def test_a_result_whose_sender_died_is_flagged_and_its_chat_asked(yard: Yard, sweeper: Sweeper):
+    job_id = await yard.queue("flux", chat_id=7, user_id=8)
+    lost = await owe(yard, "result", job_id)
+    async with yard.pool.connection() as connection:
+        await deliveries.claim(connection, lost, seconds=0)
+
+    await sweeper.sweep()
+
+    assert await yard.rows("select state, error from deliveries where id = %s", lost) == [("unknown", "SenderLost")]
+    ((question,),) = await yard.rows("select id from deliveries where kind = 'notice' and job_id = %s", job_id)
+    assert yard.sent(DELIVER) == [{"delivery_id": question}]
+
+
+async def test_what_has_expired_is_deleted(yard: Yard, sweeper: Sweeper):
+    over = await yard.run(await yard.queue("flux"))
+    await yard.execute_sql("update jobs set ended_at = now() - interval '25 hours'")
+    await yard.execute_sql("update artifacts set created_at = now() - interval '25 hours'")
+    waiting = await yard.queue("flux")
+
+    await sweeper.forget()
+
+    assert await yard.rows("select id from jobs") == [(waiting,)]
+    assert await yard.rows("select job_id from artifacts where job_id = %s", over.id) == []
+    assert await yard.rows("select * from blobs") == []
+
+
+async def test_it_goes_on_sweeping_after_the_database_was_away(yard: Yard):
+    async with open_pool("postgresql://nobody@127.0.0.1:9/nothing", "away") as away:
+        away.timeout = 0.05
+        sweeper = Sweeper(away, yard.registry, yard.workplace.waker, seconds=0.05, retention_hours=24)
+        with capture_logs() as logs:
+            sweeping = asyncio.create_task(sweeper.run())
+
+            async def failed_twice() -> bool:
+                return [entry["event"] for entry in logs].count("sweep failed, next one soon") >= 2
+
+            await eventually(failed_twice)
+            sweeping.cancel()
+            await asyncio.wait({sweeping})
+
+
+async def test_two_sweepers_at_once_do_not_wake_twice(yard: Yard, sweeper: Sweeper):
+    job_id = await run(yard)
+
+    await asyncio.gather(*(sweeper.sweep() for _ in range(4)))
+
+    job = await yard.job(job_id)
+    assert yard.sent(EXECUTE) == [{"job_id": job_id, "fence": job.fence}]
