@@ -1,6 +1,8 @@
 """Reads the registry file and says, line by line, what is wrong with it."""
 
 import difflib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,13 +11,15 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from runtime.registry.errors import Problem, RegistryInvalid
-from runtime.registry.schema import RegistryFile, known_keys
+from runtime.registry.schema import RegistryFile, known_keys, origin_of
 
 Place: TypeAlias = tuple[int | str, ...]
 """Keys and indexes that lead to a value: ("backends", 0, "url")."""
 
+_DUPLICATE = re.compile(r'found duplicate key "(.*?)"')
 EXAMPLE = "see docs/registry.md for a complete example"
 
 
@@ -45,11 +49,16 @@ def read_document(path: Path) -> Document:
     except OSError as error:
         raise RegistryInvalid((_bare(path, f"cannot be read: {error.strerror}"),)) from error
     tree = _parse(path, text)
+    plain = _plain(tree)
+    problems = [_problem(path, tree, *found) for found in _repeated(plain.get("backends"))]
+    content: RegistryFile | None = None
     try:
-        return Document(path, tree, RegistryFile.model_validate(_plain(tree)))
+        content = RegistryFile.model_validate(plain)
     except ValidationError as error:
-        found = [_explained(path, tree, problem) for problem in error.errors(include_url=False)]
-        raise RegistryInvalid(tuple(sorted(found, key=lambda problem: problem.line))) from None
+        problems += [_explained(path, tree, problem) for problem in error.errors(include_url=False)]
+    if content is None or problems:
+        raise RegistryInvalid(tuple(sorted(problems, key=lambda problem: (problem.line, problem.column))))
+    return Document(path, tree, content)
 
 
 def _parse(path: Path, text: str) -> CommentedMap:
@@ -58,9 +67,10 @@ def _parse(path: Path, text: str) -> CommentedMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        message = (error.problem or "not YAML").splitlines()[0].strip()
-        hint = "indent with spaces, never tabs" if "\\t" in message else ""
+        message, hint = _syntax((error.problem or "not YAML").splitlines()[0].strip())
         raise RegistryInvalid((Problem(path.name, line, column, "", message, hint),)) from None
+    except RecursionError:
+        raise RegistryInvalid((_bare(path, "nested too deeply", EXAMPLE),)) from None
     except YAMLError as error:
         raise RegistryInvalid((_bare(path, f"not YAML: {str(error).splitlines()[0]}"),)) from None
     if tree is None:
@@ -70,11 +80,43 @@ def _parse(path: Path, text: str) -> CommentedMap:
     return tree
 
 
+def _syntax(message: str) -> tuple[str, str]:
+    """What the parser says, with what to do about the slips that happen to people."""
+    if "\\t" in message:
+        return "a tab where YAML wants spaces", "indent with spaces, never tabs"
+    duplicate = _DUPLICATE.match(message)
+    if duplicate:
+        return f"{duplicate[1]!r} is there twice", "keep one of them"
+    if "another document" in message:
+        return "a second document begins here", "take the line `---` out"
+    if message.startswith("found character"):
+        return f"not YAML: {message}", "put the value in quotes"
+    return f"not YAML: {message}", "look for a missing bracket, quote or colon just before"
+
+
+def _repeated(backends: object) -> Iterator[tuple[Place, str, str]]:
+    """Backends that have the name or the server of an earlier one."""
+    seen: dict[object, int] = {}
+    for index, backend in enumerate(backends if isinstance(backends, list) else ()):
+        if not isinstance(backend, dict):
+            continue
+        for key, value in (("name", backend.get("name")), ("url", origin_of(backend.get("url")))):
+            if not isinstance(value, str | tuple):
+                continue
+            first = seen.setdefault((key, value), index)
+            if first != index:
+                message = f"backends[{first}] has the same {key} already"
+                hint = "give it a name of its own" if key == "name" else "one entry for each server"
+                yield ("backends", index, key), message, hint
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, ScalarBoolean):  # what `&anchor true` is read as: an int
+        return bool(value)
     for simple in (bool, int, float, str):
         if isinstance(value, simple):
             return simple(value)
@@ -85,6 +127,8 @@ def _explained(path: Path, tree: Any, error: ErrorDetails) -> Problem:
     place: Place = tuple(error["loc"])
     kind, given = error["type"], error["input"]
     message, hint = error["msg"].removeprefix("Value error, "), ""
+    if place[-1:] == ("[key]",):
+        place = place[:-1]
     if kind == "extra_forbidden":
         allowed = known_keys(place[:-1])
         close = difflib.get_close_matches(str(place[-1]), allowed, 1)
@@ -107,7 +151,9 @@ def _explained(path: Path, tree: Any, error: ErrorDetails) -> Problem:
     elif kind == "string_pattern_mismatch":
         message, hint = f"{_shown(given)} is no name", "use letters, digits, - _ and ., 64 at most, like gpu-a"
     elif kind in ("greater_than", "greater_than_equal", "less_than_equal"):
-        message = f"{_shown(given)} is out of range: {error['msg'].lower().removeprefix('input ')}"
+        message = f"{_shown(given)} is out of range: it {error['msg'].lower().removeprefix('input ')}"
+    elif kind == "finite_number":
+        message, hint = f"{_shown(given)} is no size of anything", "write a number, like 24"
     return _problem(path, tree, place, message, hint)
 
 
@@ -130,9 +176,13 @@ def _position(tree: Any, place: Place) -> tuple[int, int]:
     position = (0, 0)
     for key in place:
         try:
-            position = tree.lc.key(key) if isinstance(tree, CommentedMap) else tree.lc.item(key)
+            if isinstance(tree, CommentedMap):
+                key = next(written for written in tree if str(written) == str(key))
+                position = tree.lc.key(key)
+            else:
+                position = tree.lc.item(key)
             tree = tree[key]
-        except (KeyError, IndexError, AttributeError, TypeError):
+        except (KeyError, IndexError, AttributeError, TypeError, StopIteration):
             break
         if not isinstance(tree, CommentedMap | CommentedSeq):
             break

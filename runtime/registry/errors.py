@@ -7,7 +7,10 @@ from runtime.api import VeilrunError
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in the registry file. line and column count from 1; path is like `backends[0].url`."""
+    """One thing wrong in the registry file, or doubtful.
+
+    line and column count from 1; path is like `backends[0].url`.
+    """
 
     file: str
     line: int
@@ -34,7 +37,10 @@ class PluginUnusable(VeilrunError):
 
 
 class PluginFailed(VeilrunError):
-    """A plugin's hook raised something else than Veto, or returned what it may not. The invocation is refused."""
+    """A plugin's hook raised something else than Veto, or returned what it may not. The invocation is refused.
+
+    The text names plugin, hook and reason, never what the user wrote; the cause is what the hook raised.
+    """
 
     def __init__(self, plugin: str, hook: str, reason: str) -> None:
         super().__init__(f"plugin {plugin} failed in {hook}: {reason}")

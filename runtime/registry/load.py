@@ -1,5 +1,7 @@
 """From the file to the registry: plugins loaded, the operator's wishes merged into their commands."""
 
+import difflib
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -28,6 +30,7 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
     problems: list[Problem] = []
     for name, section in document.content.plugins.items():
         if not section.enabled:
+            states.append(_not_enabled(name))
             continue
         try:
             plugin = load_plugin(name, section.package, section.config)
@@ -35,7 +38,8 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
         except PluginUnusable as error:
             if strict:
                 raise
-            states.append(PluginState(name, enabled=True, error=str(error), traceback=failure(error)))
+            faulty = replace(_not_enabled(name), enabled=True, error=str(error), traceback=failure(error))
+            states.append(faulty)
             continue
         problems += _unknown_defaults(document, plugin, section)
         for command in plugin.commands:
@@ -53,8 +57,9 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
         backends=_backends(document),
         access=_access(document),
         commands=commands,
-        plugins=(*states, *_not_enabled(states)),
+        plugins=(*states, *(_not_enabled(name) for name in _not_named(states))),
         loaded=tuple(loaded),
+        warnings=tuple(sorted(_doubts(document), key=lambda problem: (problem.line, problem.column))),
     )
 
 
@@ -67,10 +72,44 @@ def _check_names(plugin: LoadedPlugin, owners: dict[str, str]) -> None:
             taken[name] = plugin.name
 
 
-def _not_enabled(states: list[PluginState]) -> list[PluginState]:
-    named = {state.name for state in states}
-    left = [point for name, point in sorted(installed_plugins().items()) if name not in named]
-    return [PluginState(point.name, False, *origin(point)) for point in left]
+def _not_enabled(name: str) -> PluginState:
+    point = installed_plugins().get(name)
+    return PluginState(name, False, *origin(point)) if point else PluginState(name, False)
+
+
+def _not_named(states: list[PluginState]) -> list[str]:
+    """Installed plugins that the file does not mention."""
+    return sorted(installed_plugins().keys() - {state.name for state in states})
+
+
+def _doubts(document: Document) -> Iterator[Problem]:
+    """What is allowed, and most likely not meant."""
+    content = document.content
+    access = content.access
+    if access.default == "deny" and not (access.allow_users or access.allow_chats or access.admins):
+        yield document.problem(
+            ("access",), "nobody may use the bot", "write your user id into allow_users, or default: public"
+        )
+    if not content.backends:
+        yield document.problem(("backends",), "there is no backend, so no command can run", "add your ComfyUI server")
+    known = [backend.name for backend in content.backends] + [b.device for b in content.backends if b.device]
+    for name, section in content.plugins.items():
+        if section.enabled and section.package is None and name not in installed_plugins():
+            yield document.problem(
+                ("plugins", name), f"no plugin {name!r} is installed here", _meant(name, sorted(installed_plugins()))
+            )
+        for index, preferred in enumerate(section.affinity.prefer or ()):
+            if preferred not in known:
+                yield document.problem(
+                    ("plugins", name, "affinity", "prefer", index),
+                    f"no backend or device is called {preferred!r}",
+                    _meant(preferred, known),
+                )
+
+
+def _meant(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known) or 'none'}"
 
 
 def _unknown_defaults(document: Document, plugin: LoadedPlugin, section: PluginSection) -> list[Problem]:
@@ -80,7 +119,7 @@ def _unknown_defaults(document: Document, plugin: LoadedPlugin, section: PluginS
         document.problem(
             ("plugins", plugin.name, "defaults", name),
             f"{plugin.name} has no parameter {name!r}",
-            f"it has: {', '.join(sorted(known))}",
+            _meant(name, sorted(known)),
         )
         for name in section.defaults
         if name not in known

@@ -1,6 +1,7 @@
 """Finds and loads plugins. Each is loaded behind a guard of its own: a broken one is reported, the others go on."""
 
 import importlib.metadata
+import inspect
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ def load_plugin(name: str, package: str | None, config: Mapping[str, Any]) -> Lo
         manager.check_pending()
     except (pluggy.PluginValidationError, ValueError) as error:
         raise PluginUnusable(f"a hook does not fit: {str(error).splitlines()[-1].strip()}") from error
+    _check_hooks(manager, point.value)
     version, source = origin(point)
     return LoadedPlugin(name, version, source, manager.hook, _commands(manager, config), config)
 
@@ -88,22 +90,36 @@ def _entry_point(name: str, package: str | None) -> importlib.metadata.EntryPoin
 
 def _check_api(module: object) -> None:
     wanted = getattr(module, "VEILRUN_API", API_VERSION)
-    if not isinstance(wanted, int) or not OLDEST_API <= wanted <= API_VERSION:
-        cure = "upgrade veilrun" if isinstance(wanted, int) and wanted > API_VERSION else "upgrade the plugin"
-        raise PluginUnusable(
-            f"it was written for plugin API {wanted!r}, this veilrun has {OLDEST_API} to {API_VERSION}: {cure}"
-        )
+    if not isinstance(wanted, int) or isinstance(wanted, bool):
+        raise PluginUnusable(f"its VEILRUN_API is {wanted!r}; it must be a whole number, like {API_VERSION}")
+    if not OLDEST_API <= wanted <= API_VERSION:
+        cure = "upgrade veilrun" if wanted > API_VERSION else "upgrade the plugin"
+        offered = str(API_VERSION) if OLDEST_API == API_VERSION else f"{OLDEST_API} to {API_VERSION}"
+        raise PluginUnusable(f"it was written for plugin API {wanted}, this veilrun has {offered}: {cure}")
+
+
+def _check_hooks(manager: pluggy.PluginManager, source: str) -> None:
+    hooks_of_plugin = [caller for plugin in manager.get_plugins() for caller in manager.get_hookcallers(plugin) or ()]
+    if not hooks_of_plugin:
+        raise PluginUnusable(f"{source} has no hook; mark register_commands with @hookimpl")
+    for caller in hooks_of_plugin:
+        if any(inspect.iscoroutinefunction(implementation.function) for implementation in caller.get_hookimpls()):
+            raise PluginUnusable(f"{caller.name} is `async def`; hooks are plain functions")
 
 
 def _commands(manager: pluggy.PluginManager, config: Mapping[str, Any]) -> tuple[Command, ...]:
+    caller = manager.hook.register_commands
     try:
-        answers: list[Iterable[Command]] = manager.hook.register_commands(config=config)
-        commands = tuple(command for answer in answers for command in answer)
+        answers: list[object] = caller(config=config)
+        offered = [item for answer in answers for item in (answer if isinstance(answer, Iterable) else (answer,))]
     except (Exception, SystemExit) as error:  # whatever a third party's hook does
         raise PluginUnusable(f"register_commands failed: {_described(error)}") from error
-    for command in commands:
-        if not isinstance(command, Command):
-            raise PluginUnusable(f"register_commands returned a {type(command).__name__}, not a Command")
+    if len(answers) < len(caller.get_hookimpls()):  # pluggy leaves out None
+        raise PluginUnusable("register_commands returned None, not a list of commands")
+    commands = tuple(command for command in offered if isinstance(command, Command))
+    for other in offered:
+        if not isinstance(other, Command):
+            raise PluginUnusable(f"register_commands returned a {type(other).__name__}, not a Command")
     return commands
 
 

@@ -1,5 +1,6 @@
 """The registry: which commands there are, who may use them, on which backends. Read once, then only looked at."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any, Literal
 
 import structlog
 
-from runtime.api import BadArgument, Command, Graph, Invocation, Outcome, Value, Veto
-from runtime.registry.errors import PluginFailed
+from runtime.api import BadArgument, Command, DeclarationError, Graph, Invocation, Outcome, Text, Value, Veto
+from runtime.api.workflow import check_graph
+from runtime.registry.errors import PluginFailed, Problem
 from runtime.registry.plugins import LoadedPlugin, PluginState
 
 log = structlog.get_logger("veilrun.registry")
@@ -62,7 +64,7 @@ class LoadedCommand:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything the registry file and the plugins say."""
+    """Everything the registry file and the plugins say. warnings: what is allowed in the file but hardly meant."""
 
     path: Path
     backends: tuple[BackendConfig, ...] = ()
@@ -70,6 +72,7 @@ class Registry:
     commands: Mapping[str, LoadedCommand] = field(default_factory=dict)
     plugins: tuple[PluginState, ...] = ()
     loaded: tuple[LoadedPlugin, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     def resolve(self, word: str) -> LoadedCommand | None:
         """The command of this name or alias, written in any case; None if there is none."""
@@ -84,20 +87,28 @@ class Registry:
         return next((backend for backend in self.backends if backend.name == name), None)
 
     def before_invoke(self, invocation: Invocation) -> Invocation:
-        """The invocation as the plugins let it pass. Raises: Veto, PluginFailed."""
+        """The invocation as the plugins let it pass: its arguments and variant may be others, and are checked again.
+
+        Raises: Veto, PluginFailed.
+        """
         for plugin in self.loaded:
             for amended in self._called(plugin, "before_invoke", invocation):
                 if not isinstance(amended, Invocation):
                     raise PluginFailed(plugin.name, "before_invoke", "it must return None or an Invocation")
-                invocation = self._checked(plugin, amended)
+                invocation = self._amended(plugin, invocation, amended)
         return invocation
 
     def build_workflow(self, invocation: Invocation, graph: Graph) -> Graph:
-        """The graph as the plugins want it. Raises: PluginFailed."""
+        """The graph as the plugins want it; `graph` itself stays as it is. Raises: PluginFailed."""
+        loaded = self.commands.get(invocation.command)
         for plugin in self.loaded:
-            for changed in self._called(plugin, "build_workflow", invocation, graph=graph):
-                if not isinstance(changed, dict) or not changed:
-                    raise PluginFailed(plugin.name, "build_workflow", "it must return None or a graph")
+            for changed in self._called(plugin, "build_workflow", invocation, graph=copy.deepcopy(graph)):
+                try:
+                    check_graph(changed, "its graph")
+                except DeclarationError as error:
+                    raise PluginFailed(plugin.name, "build_workflow", str(error)) from error
+                if loaded and (output := loaded.command.workflow_of(invocation.variant).output) not in changed:
+                    raise PluginFailed(plugin.name, "build_workflow", f"its graph has lost the output node {output!r}")
                 graph = changed
         return graph
 
@@ -106,28 +117,40 @@ class Registry:
         for plugin in self.loaded:
             try:
                 self._called(plugin, "after_invoke", invocation, outcome=outcome)
-            except (PluginFailed, Veto) as error:
+            except (PluginFailed, Veto) as error:  # the class only: its text may hold the user's words
                 log.warning("after_invoke failed", plugin=plugin.name, error=type(error.__cause__ or error).__name__)
 
     def _called(self, plugin: LoadedPlugin, hook: str, invocation: Invocation, **more: Any) -> list[Any]:
+        seen = replace(invocation, arguments=copy.deepcopy(dict(invocation.arguments)), config=plugin.config)
         try:
-            answers: list[Any] = getattr(plugin.hook, hook)(
-                invocation=replace(invocation, config=plugin.config), **more
-            )
+            answers: list[Any] = getattr(plugin.hook, hook)(invocation=seen, **more)
         except Veto:
             raise
-        except Exception as error:  # whatever a third party's hook does
+        except (Exception, SystemExit) as error:  # whatever a third party's hook does
             raise PluginFailed(plugin.name, hook, type(error).__name__) from error
         return answers
 
-    def _checked(self, plugin: LoadedPlugin, amended: Invocation) -> Invocation:
-        loaded = self.commands.get(amended.command)
-        if loaded is None:
-            raise PluginFailed(plugin.name, "before_invoke", f"there is no command {amended.command!r}")
+    def _amended(self, plugin: LoadedPlugin, invocation: Invocation, amended: Invocation) -> Invocation:
+        """`invocation` with the arguments and the variant of `amended`: nothing else is a hook's to change."""
+
+        def refused(reason: str) -> PluginFailed:
+            return PluginFailed(plugin.name, "before_invoke", reason)
+
+        command = self.commands[invocation.command].command
+        if amended.command != invocation.command:
+            raise refused("it may not change the command")
+        if amended.variant is not None and amended.variant not in {variant.name for variant in command.variants}:
+            raise refused(f"/{command.name} has no variant {amended.variant!r}")
+        if not isinstance(amended.arguments, Mapping):
+            raise refused("arguments must be a mapping")
         values: dict[str, Value] = {}
         for name, value in amended.arguments.items():
             try:
-                values[name] = loaded.command.parameter(name).check(value)
+                values[name] = command.parameter(name).check(value)
             except (BadArgument, KeyError, ValueError, TypeError) as error:
-                raise PluginFailed(plugin.name, "before_invoke", f"it gave a wrong {name}") from error
-        return replace(amended, arguments=values)
+                raise refused(f"it gave a wrong {name}") from error
+        for parameter in command.parameters:
+            is_needed = parameter.initial() is not None or (isinstance(parameter, Text) and parameter.positional)
+            if is_needed and parameter.name in invocation.arguments and parameter.name not in values:
+                raise refused(f"it took {parameter.name} away")
+        return replace(invocation, arguments=values, variant=amended.variant)

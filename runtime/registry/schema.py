@@ -1,19 +1,25 @@
 """The shape of plugin_registry.yaml. docs/registry.md describes every key; a test keeps the two in step."""
 
 import re
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+VERSION = 1
 HIDDEN_SUFFIXES = (".anon", ".anyone")
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+(%[a-z0-9]+)?")  # a name, or an IPv6 address
+
+Origin: TypeAlias = tuple[str, str, int]
+"""(scheme, host, port): two addresses with the same origin lead to the same server."""
+
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
 class Section(BaseModel):
     """A part of the file: unknown keys are refused, numbers must be numbers."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class AccessSection(Section):
@@ -39,12 +45,14 @@ class BackendSection(Section):
     @field_validator("url")
     @classmethod
     def _is_an_origin(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("write an address like http://127.0.0.1:8188")
+        parts = _split(url)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError("this is no address of a server; write one like http://127.0.0.1:8188")
         if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
             raise ValueError("write scheme, host and port only, like http://127.0.0.1:8188")
-        _ = parts.port  # raises ValueError when it is no port
+        # no other spelling of a host gets through: "x.anon." or "x。anon" would pass for an ordinary name
+        if not _HOST.fullmatch(parts.hostname):
+            raise ValueError("write the host in a-z, 0-9, - and . without a dot at its end (xn--… for other letters)")
         return url.rstrip("/")
 
     @model_validator(mode="after")
@@ -90,28 +98,34 @@ class PluginSection(Section):
 class RegistryFile(Section):
     """The whole file."""
 
-    version: Literal[1]
+    version: int
     access: AccessSection = AccessSection()
     backends: list[BackendSection] = []
-    plugins: dict[str, PluginSection] = {}
+    plugins: dict[Word, PluginSection] = {}
 
-    @field_validator("backends")
+    @field_validator("version")
     @classmethod
-    def _names_and_urls_differ(cls, backends: list[BackendSection]) -> list[BackendSection]:
-        for what in ("name", "url"):
-            values = [getattr(backend, what) for backend in backends]
-            twice = sorted({value for value in values if values.count(value) > 1})
-            if twice:
-                raise ValueError(f"two backends have the {what} {', '.join(twice)}")
-        return backends
+    def _is_known(cls, version: int) -> int:
+        if version != VERSION:
+            raise ValueError(f"this veilrun reads version {VERSION} of the file, not {version}; write `version: 1`")
+        return version
 
-    @field_validator("plugins")
-    @classmethod
-    def _plugin_names(cls, plugins: dict[str, PluginSection]) -> dict[str, PluginSection]:
-        for name in plugins:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
-                raise ValueError(f"{name!r} is no name of a plugin")
-        return plugins
+
+def origin_of(url: object) -> Origin | None:
+    """Where `url` leads, or None if it is no address."""
+    parts = _split(url) if isinstance(url, str) else None
+    if parts is None or not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError when it is no port
+    except ValueError:
+        return None
+    return parts
 
 
 def known_keys(path: tuple[int | str, ...]) -> tuple[str, ...]:
