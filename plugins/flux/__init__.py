@@ -20,12 +20,13 @@ from runtime.api import (
 )
 
 APACHE, APACHE_LINK = "Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0"
+MIT_LINK = "https://github.com/openai/CLIP/blob/main/LICENSE"
 FLUX_ENCODERS = "https://huggingface.co/comfyanonymous/flux_text_encoders"
 SCHNELL = "https://huggingface.co/black-forest-labs/FLUX.1-schnell"
 DEV = "https://huggingface.co/black-forest-labs/FLUX.1-dev"
 
 ENCODERS = (
-    ModelFile("clip_l.safetensors", "text_encoders", 0.23, FLUX_ENCODERS, "MIT"),
+    ModelFile("clip_l.safetensors", "text_encoders", 0.23, FLUX_ENCODERS, "MIT", MIT_LINK),
     ModelFile("t5xxl_fp16.safetensors", "text_encoders", 9.12, FLUX_ENCODERS, APACHE, APACHE_LINK),
 )
 BIND = {
