@@ -107,14 +107,14 @@ RELEASE = """,
     freed as (update slots set job_id = null from released where slots.job_id = released.id),
     closed as (update attempts set ended_at = now(), outcome = %(outcome)s, error = %(error)s
                from released where attempts.job_id = released.id and attempts.fence = %(fence)s)
-    select id from released
+    select state from released
 """
 
 END = f"""
     with released as (
         update jobs set state = %(outcome)s, error = %(error)s, error_detail = %(detail)s, ended_at = now(),
             lease_owner = null, lease_until = null, progress = null
-        where {HELD} and lease_until > now() returning id){RELEASE}
+        where {HELD} and lease_until > now() returning id, state){RELEASE}
 """
 
 
@@ -137,19 +137,29 @@ async def end(
 
 REQUEUE = f"""
     with released as (
-        update jobs set state = 'queued', run_at = now() + make_interval(secs => %(delay)s), backend = null,
+        update jobs set state = case when cancel_requested then 'cancelled' else 'queued' end,
+            ended_at = case when cancel_requested then now() end,
+            run_at = now() + make_interval(secs => %(delay)s), backend = null,
             prompt_id = null, woken_at = null, lease_owner = null, lease_until = null, progress = null,
             fence = fence + 1, error = %(error)s, error_detail = %(detail)s
-        where {HELD} and lease_until > now() returning id){RELEASE}
+        where {HELD} and lease_until > now() returning id, state){RELEASE}
 """
 
 
-async def requeue(connection: AsyncConnection, lease: Lease, *, error: str, detail: str, delay_seconds: float) -> bool:
-    """Give the job back for another try on any backend, after a delay. False: fenced out, as for `end`."""
+async def requeue(
+    connection: AsyncConnection, lease: Lease, *, error: str, detail: str, delay_seconds: float
+) -> Literal["queued", "cancelled"] | None:
+    """Give the job back for another try on any backend, after a delay; it is over instead if its user cancelled it.
+
+    None: fenced out, as for `end`.
+    """
     values = _values(lease, outcome="requeued", error=error, detail=detail, delay=delay_seconds)
-    cursor = await connection.execute(REQUEUE, values)
-    await events.record(connection, lease.job_id, "queued", {"error": error, "delay_seconds": delay_seconds})
-    return await cursor.fetchone() is not None
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(REQUEUE, values)
+        state: Literal["queued", "cancelled"] | None = await cursor.fetchone()
+    if state is not None:
+        await events.record(connection, lease.job_id, state, {"error": error, "delay_seconds": delay_seconds})
+    return state
 
 
 HAND_BACK = f"""
@@ -178,7 +188,8 @@ async def hand_back(connection: AsyncConnection, lease: Lease) -> Wakeup | None:
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A job whose worker was lost: back on its slot ('placed'), cancelled as was asked, or dead after its last try."""
+    """A job whose worker was lost: back on its slot ('placed'), also if it was cancelled, so that the next worker stops
+    its prompt; after its last try cancelled as was asked, or dead."""
 
     id: int
     state: Literal["placed", "cancelled", "dead"]
@@ -187,14 +198,12 @@ class Reaped:
 
 REAP = """
     update jobs set
-        state = case when cancel_requested and prompt_id is null then 'cancelled'
-                     when attempt < max_attempts then 'placed' else 'dead' end,
+        state = case when attempt < max_attempts then 'placed' when cancel_requested then 'cancelled' else 'dead' end,
+        ended_at = case when attempt < max_attempts then null else now() end,
         error = case when attempt < max_attempts then error else 'WorkerLost' end,
         error_detail = case when attempt < max_attempts then error_detail
                             else 'It was started ' || attempt || ' times, and the program ended each time.' end,
-        fence = fence + 1, woken_at = null, lease_owner = null, lease_until = null, progress = null,
-        ended_at = case when attempt < max_attempts and not (cancel_requested and prompt_id is null)
-                        then null else now() end
+        fence = fence + 1, woken_at = null, lease_owner = null, lease_until = null, progress = null
     where id in (select id from jobs where state = 'running' and lease_until < now()
                  order by lease_until limit %s for update skip locked)
     returning id, state, chat_id

@@ -51,13 +51,15 @@ async def write_cancelled(pool: Pool, lease: Lease) -> None:
         await _end(connection, lease, "cancelled")
 
 
-async def write_requeued(pool: Pool, lease: Lease, requeue: Requeue) -> None:
-    """The job waits for another try."""
+async def write_requeued(pool: Pool, lease: Lease, requeue: Requeue) -> Literal["queued", "cancelled"]:
+    """The job waits for another try, unless its user cancelled it meanwhile."""
     async with pool.connection() as connection, connection.pipeline():
-        if not await leases.requeue(
+        state = await leases.requeue(
             connection, lease, error=requeue.error, detail=requeue.detail, delay_seconds=requeue.delay_seconds
-        ):
+        )
+        if state is None:
             raise FencedOut
+        return state
 
 
 async def write_handed_back(pool: Pool, lease: Lease) -> Wakeup:

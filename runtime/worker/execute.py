@@ -144,9 +144,12 @@ class _Execution:
     async def _requeue(self, requeue: Requeue) -> None:
         if requeue.free:
             await self._free_memory()
-        await write_requeued(self._workplace.pool, self._attempt.lease, requeue)
-        log.info("job requeued", job=self._job.id, error=requeue.error, delay_seconds=requeue.delay_seconds)
+        state = await write_requeued(self._workplace.pool, self._attempt.lease, requeue)
         self._workplace.soon(self._workplace.place())
+        if state == "cancelled":
+            self._call_hooks(Outcome("cancelled", self._job.backend))
+            return
+        log.info("job requeued", job=self._job.id, error=requeue.error, delay_seconds=requeue.delay_seconds)
         self._workplace.place_after(requeue.delay_seconds)
 
     async def _free_memory(self) -> None:

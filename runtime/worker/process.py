@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -97,6 +98,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
                 tasks.create_task(workplace.health.run(), name="health"),
                 tasks.create_task(sweeper.run(), name="sweeper"),
             ]
+            gc.freeze()  # what is loaded now stays: no pause of the collector goes through it again
             worker = _start(broker, settings.worker_threads)
             log.info("worker started", owner=workplace.owner, threads=settings.worker_threads)
             try:

@@ -60,5 +60,5 @@ async def test_cancelling_a_placed_job_frees_its_slot(connection: AsyncConnectio
 
     assert await jobs.cancel(connection, job_id) == "cancelled"
 
-    assert [slot.job_id for slot in await placement.slots(connection)] == [None]
+    assert [slot.job_id for slot in (await placement.snapshot(connection, 1)).slots] == [None]
     assert await jobs.cancel(connection, job_id) is None

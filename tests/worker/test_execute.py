@@ -322,6 +322,20 @@ async def test_a_cancelled_job_is_stopped_on_the_backend(yard: Yard, comfyui):
     assert await yard.rows("select job_id from slots where job_id is not null") == []
 
 
+async def test_a_job_that_was_cancelled_gets_no_other_try(yard: Yard):
+    job_id = await yard.queue("qwen", inputs=[await keep(yard, file_id="x")])
+
+    class CancelledMeanwhile:
+        async def download(self, file_id: str) -> bytes:
+            await yard.execute_sql("update jobs set cancel_requested = true")
+            raise NotSent("no connection")
+
+    job = await yard.run(job_id, replace(yard.workplace, files=CancelledMeanwhile()))
+
+    assert job.state == "cancelled"
+    assert job.is_over
+
+
 async def test_a_job_cancelled_before_its_wake_up_is_not_started(yard: Yard, comfyui):
     job_id = await yard.queue("flux")
     (wakeup,) = await yard.place()

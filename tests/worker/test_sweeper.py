@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from db import deliveries, leases
 from db.pool import open_pool
 from runtime.worker.broker import DELIVER, EXECUTE
+from runtime.worker.execute import execute
 from runtime.worker.sweeper import Sweeper
 from tests.worker.yard import Yard, eventually
 
@@ -54,6 +55,27 @@ async def test_a_job_of_a_lost_worker_without_tries_left_is_dead_and_its_chat_is
     ((delivery,),) = await yard.rows("select id from deliveries where kind = 'failure'")
     assert yard.sent(DELIVER) == [{"delivery_id": delivery}]
     assert await yard.rows("select job_id from slots where job_id is not null") == []
+
+
+async def test_a_cancelled_job_of_a_lost_worker_goes_to_the_next_one_to_be_stopped(yard: Yard, sweeper: Sweeper):
+    job_id = await run(yard)
+    await yard.execute_sql("update jobs set cancel_requested = true")
+
+    await sweeper.sweep()
+    placed = await yard.job(job_id)
+    await execute(yard.workplace, job_id, placed.fence)
+
+    assert (placed.state, (await yard.job(job_id)).state) == ("placed", "cancelled")
+
+
+async def test_a_cancelled_job_of_a_lost_worker_without_tries_left_is_just_cancelled(yard: Yard, sweeper: Sweeper):
+    job_id = await run(yard, max_attempts=1)
+    await yard.execute_sql("update jobs set cancel_requested = true")
+
+    await sweeper.sweep()
+
+    assert (await yard.job(job_id)).state == "cancelled"
+    assert await yard.rows("select * from deliveries") == []
 
 
 async def test_a_waiting_job_is_placed_and_woken(yard: Yard, sweeper: Sweeper):
