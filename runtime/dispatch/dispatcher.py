@@ -31,6 +31,7 @@ BUSY_SECONDS = 0.05
 AWAY_SECONDS = 1.0
 AT_ONCE = 8  # lanes that take effect in parallel
 LEFT_BEHIND_SECONDS = 3.0
+STATUS_SECONDS = 0.3
 
 
 class Dispatcher:
@@ -167,8 +168,15 @@ class Dispatcher:
             self._spawn(self._on_jobs())
         if effects.deliveries:
             self._spawn(self._on_deliveries(effects.deliveries))
+        if effects.statuses:
+            self._spawn(self._say_later(effects.statuses))
         if effects.answer:
             self._spawn(self._answer(effects.answer))
+
+    async def _say_later(self, statuses: Sequence[int]) -> None:
+        """A job that is over by then needs no status message: it would only flash by."""
+        await asyncio.sleep(STATUS_SECONDS)
+        await self._on_deliveries(statuses)
 
     async def _answer(self, answer: Answer) -> None:
         try:

@@ -23,9 +23,10 @@ class Answer:
 
 @dataclass(slots=True)
 class Effects:
-    """What follows the commit: messages to send, waiting jobs to place, a button to answer."""
+    """What follows the commit: messages to send, status messages to send soon, jobs to place, a button to answer."""
 
     deliveries: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
     jobs_moved: bool = False
     answer: Answer | None = None
 
@@ -56,7 +57,7 @@ class Scene:
         """Owe the chat a message, to be sent right after the commit."""
         delivery_id = await deliveries.owe(self.connection, chat_id, kind, payload, job_id)
         if delivery_id is not None:
-            self.effects.deliveries.append(delivery_id)
+            (self.effects.statuses if kind == "status" else self.effects.deliveries).append(delivery_id)
 
     async def reply(self, message: Message, words: str) -> None:
         """Answer a message with a text: in a group as a reply, in a topic within it."""

@@ -3,18 +3,25 @@
 import asyncio
 from dataclasses import replace
 
+import structlog
+
 from db import artifacts, jobs
 from db.artifacts import Artifact
 from db.jobs import Job, NewJob
 from runtime.api import BadArgument, Invocation, Seed, Value, Veto
-from runtime.dispatch.arguments import Arguments, BadArguments, parse_arguments
+from runtime.dispatch.arguments import BadArguments, parse_arguments
 from runtime.dispatch.effects import Scene
-from runtime.dispatch.inputs import Unusable, gather, keep, media
+from runtime.dispatch.inputs import Unusable, check_usable, gather, keep, may_grow, media
 from runtime.dispatch.update import Message
 from runtime.registry import LoadedCommand, PluginFailed
 
+log = structlog.get_logger("veilrun.dispatch")
+
 ALBUM_SECONDS = 1.0
 """How long a job waits for the rest of its album: each photo comes as an update of its own."""
+
+HOOKS_SECONDS = 10.0
+"""How long the plugins' `before_invoke` may take, all together: the chat's next message waits for it."""
 
 
 async def invoke(scene: Scene, message: Message, user_id: int, loaded: LoadedCommand, rest: str, word: str) -> None:
@@ -26,7 +33,6 @@ async def invoke(scene: Scene, message: Message, user_id: int, loaded: LoadedCom
     except (BadArguments, Unusable) as refused:
         await scene.reply(message, str(refused))
         return
-    is_album = message.media_group_id is not None and wanted is not None and wanted.high > 1
     job = NewJob(
         command_id=0,
         command=loaded.command.name,
@@ -38,30 +44,29 @@ async def invoke(scene: Scene, message: Message, user_id: int, loaded: LoadedCom
         thread_id=message.topic,
         media_group_id=message.media_group_id,
         language=scene.language,
-        delay_seconds=ALBUM_SECONDS if is_album else 0.0,
+        delay_seconds=ALBUM_SECONDS if may_grow(message, wanted) else 0.0,
     )
-    refusal = await queue(scene, loaded, job, arguments, sources)
+    refusal = await queue(scene, loaded, job, sources)
     if refusal:
         await scene.reply(message, refusal)
 
 
 async def again(scene: Scene, loaded: LoadedCommand, before: Job, user_id: int) -> str | None:
     """Queue `before` once more with a fresh seed, for whoever asked. What to say if it cannot be, else None."""
-    fresh: dict[str, Value] = {p.name: p.initial() for p in loaded.command.parameters if isinstance(p, Seed)}
+    command = loaded.command
+    fresh: dict[str, Value] = {p.name: p.initial() for p in command.parameters if isinstance(p, Seed)}
     try:
-        values = {name: loaded.command.parameter(name).check(value) for name, value in before.arguments.items()}
-        arguments = Arguments(values | fresh, before.variant)
-        loaded.command.workflow_of(before.variant)
+        values = {name: command.parameter(name).check(value) for name, value in before.arguments.items()}
+        command.workflow_of(before.variant)
     except (KeyError, BadArgument):
-        return scene.say("dispatch.changed", command=loaded.command.name)
+        return scene.say("dispatch.changed", command=command.name)
     sources = await artifacts.inputs(scene.connection, before.id)
-    wanted = loaded.command.image_input
-    if wanted and len(sources) < wanted.low:
+    if command.image_input and len(sources) < command.image_input.low:
         return scene.say("dispatch.expired")
     job = NewJob(
         command_id=0,
-        command=loaded.command.name,
-        arguments=arguments.values,
+        command=command.name,
+        arguments=values | fresh,
         variant=before.variant,
         chat_id=before.chat_id,
         user_id=user_id,
@@ -69,56 +74,76 @@ async def again(scene: Scene, loaded: LoadedCommand, before: Job, user_id: int) 
         thread_id=before.thread_id,
         language=scene.language,
     )
-    return await queue(scene, loaded, job, arguments, sources)
+    return await queue(scene, loaded, job, sources, is_repeated=True)
 
 
 async def queue(
-    scene: Scene, loaded: LoadedCommand, job: NewJob, arguments: Arguments, sources: list[Artifact]
+    scene: Scene, loaded: LoadedCommand, job: NewJob, sources: list[Artifact], *, is_repeated: bool = False
 ) -> str | None:
-    """Let the plugins see it, admit it, store it. What to say if it is refused, else None."""
+    """Let the plugins see it, admit it, store it. What to say if it is refused, else None.
+
+    is_repeated: the plugins have amended these arguments before; they may veto, but not amend once more.
+    """
     command = loaded.command
     invocation = Invocation(
         command=command.name,
-        arguments=arguments.values,
-        variant=arguments.variant,
+        arguments=job.arguments,
+        variant=job.variant,
         inputs=media(sources),
         user_id=job.user_id,
         chat_id=job.chat_id,
     )
     try:
-        # in a thread: a plugin that dawdles must not hold up other chats
-        invocation = await asyncio.to_thread(scene.registry.before_invoke, invocation)
+        async with asyncio.timeout(HOOKS_SECONDS):
+            # in a thread: a plugin that dawdles must not hold up other chats
+            amended = await asyncio.to_thread(scene.registry.before_invoke, invocation)
     except Veto as veto:
-        return scene.say("dispatch.vetoed", reason=veto.reason)
+        return scene.say("dispatch.vetoed", reason=veto.reason.strip()) or scene.say("dispatch.vetoed_silently")
     except PluginFailed as failed:
+        log.warning("invocation refused", plugin=failed.plugin, hook="before_invoke")
         return scene.say("dispatch.plugin_failed", plugin=failed.plugin)
-    per_user = command.limits.per_user
-    if per_user is not None and job.user_id is not None:
+    except TimeoutError:
+        log.warning("plugins took too long", hook="before_invoke", seconds=HOOKS_SECONDS)
+        return scene.say("dispatch.plugins_slow")
+    if command.limits.per_user is not None and job.user_id is not None:
+        await jobs.lock_user(scene.connection, job.user_id)
         unfinished = await jobs.count_open(scene.connection, user_id=job.user_id, command=command.name)
-        if unfinished >= per_user:
+        if unfinished >= command.limits.per_user:
             return scene.say("dispatch.per_user", command=command.name, count=unfinished)
+    if not is_repeated:
+        job = replace(job, arguments=amended.arguments, variant=amended.variant)
     job = replace(
         job,
         command_id=scene.command_ids[command.name],
-        arguments=invocation.arguments,
-        variant=invocation.variant,
-        model_set=command.affinity_of(invocation.variant).model_set,
+        model_set=command.affinity_of(job.variant).model_set,
         max_attempts=command.limits.max_attempts,
         dedupe_key=f"update:{scene.bot_id}:{scene.update_id}",
     )
     job_id = await jobs.insert(scene.connection, job, [source.id for source in sources])
     if job_id is not None and job.chat_id is not None:
         await scene.owe(job.chat_id, "status", {}, job_id)
-        scene.effects.jobs_moved = True
+        scene.effects.job_waits(job.delay_seconds)
     return None
 
 
-async def take_album_photo(scene: Scene, message: Message, user_id: int) -> None:
-    """A further photo of an album: it belongs to the job that the album asked for, if that still waits."""
-    kept = await keep(scene, message, user_id)
-    if kept is None or message.media_group_id is None or kept.kind != "image":
-        return
+async def take_album_photo(scene: Scene, message: Message, user_id: int) -> bool:
+    """A further photo of an album: it belongs to the job that the album asked for, if that still waits.
+
+    False if the album has asked for none so far. In a private chat its photos are remembered all the same: the command
+    may stand under the last one.
+    """
+    if message.media_group_id is None:
+        return False
     job = await jobs.of_media_group(scene.connection, message.chat.id, message.media_group_id)
+    if job is None and not message.chat.is_private:
+        return False
+    kept = await keep(scene, message, user_id)
     loaded = scene.registry.commands.get(job.command) if job else None
-    if job and loaded and loaded.command.image_input:
-        await jobs.add_input(scene.connection, job.id, kept.id, at_most=loaded.command.image_input.high)
+    if job and loaded and loaded.command.image_input and kept:
+        try:
+            check_usable(scene, kept, job.command)
+        except Unusable as refused:
+            await scene.reply(message, str(refused))
+        else:
+            await jobs.add_input(scene.connection, job.id, kept.id, at_most=loaded.command.image_input.high)
+    return job is not None
