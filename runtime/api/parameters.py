@@ -357,7 +357,7 @@ def _decimal(value: Value) -> str:
 
 
 def _number(text: str, option: str, low: float, high: float) -> float:
-    if not re.fullmatch(r"[+-]?([0-9]{1,12}(\.[0-9]{0,30})?|\.[0-9]{1,30})", text, re.ASCII):
+    if not re.fullmatch(r"[+-]?([0-9]{1,12}(\.[0-9]{0,400})?|\.[0-9]{1,400})", text, re.ASCII):
         raise BadArgument(f"--{option} takes a number from {low:g} to {high:g}, not {_shortened(text)!r}")
     value = float(text)
     if not low <= value <= high:
