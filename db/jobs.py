@@ -14,6 +14,8 @@ from db import events
 State: TypeAlias = Literal["queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead"]
 OPEN_STATES: tuple[State, ...] = ("queued", "placed", "running")
 
+USER_LOCK = 0x7573  # first key of the advisory locks under which a user's jobs are counted
+
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
@@ -169,15 +171,15 @@ async def of_media_group(connection: AsyncConnection, chat_id: int, media_group_
         return await cursor.fetchone()
 
 
-async def of_message(connection: AsyncConnection, chat_id: int, message_id: int) -> Job | None:
-    """The newest job that this chat message asked for, or whose progress it shows."""
+async def open_of_message(connection: AsyncConnection, chat_id: int, message_id: int) -> list[Job]:
+    """The unfinished jobs that this chat message asked for, or whose progress it shows, newest first."""
     async with connection.cursor(row_factory=class_row(Job)) as cursor:
         await cursor.execute(
-            f"""select {COLUMNS} from jobs where chat_id = %(chat)s
-                  and (message_id = %(message)s or status_message_id = %(message)s) order by id desc limit 1""",
-            {"chat": chat_id, "message": message_id},
+            f"""select {COLUMNS} from jobs where chat_id = %(chat)s and state = any(%(states)s)
+                  and (message_id = %(message)s or status_message_id = %(message)s) order by id desc""",
+            {"chat": chat_id, "message": message_id, "states": list(OPEN_STATES)},
         )
-        return await cursor.fetchone()
+        return await cursor.fetchall()
 
 
 async def position(connection: AsyncConnection, job_id: int) -> int | None:
@@ -192,6 +194,11 @@ async def position(connection: AsyncConnection, job_id: int) -> int | None:
         )
         found: int | None = await cursor.fetchone()
         return found
+
+
+async def lock_user(connection: AsyncConnection, user_id: int) -> None:
+    """Let nobody else count and queue jobs of this user until the transaction ends."""
+    await connection.execute("select pg_advisory_xact_lock(%s, hashint8(%s::bigint))", (USER_LOCK, user_id))
 
 
 async def count_open(connection: AsyncConnection, *, user_id: int, command: str) -> int:

@@ -19,6 +19,9 @@ Pool: TypeAlias = AsyncConnectionPool[AsyncConnection]
 AWAY = (psycopg.OperationalError, PoolTimeout)
 """What a database that does not answer raises."""
 
+LIMIT_EXCEEDED = "54"
+"""Class of SQLSTATE: the statement is too large or too complex. To psycopg that is an operational error as well."""
+
 LISTEN_RETRY_SECONDS = 1.0
 
 
@@ -42,6 +45,14 @@ async def open_pool(dsn: str, name: str, *, most: int = 16) -> AsyncIterator[Poo
         yield pool
     finally:
         await pool.close()
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the server does not serve now, rather than that it will not run this statement."""
+    if not isinstance(error, AWAY) or isinstance(error, psycopg.errors.PipelineAborted):
+        return False
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return state is None or not state.startswith(LIMIT_EXCEEDED)
 
 
 @contextlib.asynccontextmanager

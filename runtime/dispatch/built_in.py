@@ -2,7 +2,7 @@
 
 import difflib
 
-from db import jobs
+from db import jobs, reports
 from db.jobs import OPEN_STATES, Job
 from runtime.api import Command, Text
 from runtime.chat.texts import text
@@ -32,34 +32,49 @@ async def help_(scene: Scene, message: Message, user_id: int, rest: str) -> None
 
 async def cancel(scene: Scene, message: Message, user_id: int, rest: str) -> None:
     """Stop the job replied to, else the user's newest that is not over. Nobody else's."""
-    replied = message.reply_to_message
-    job: Job | None
+    chat_id, replied = message.chat.id, message.replied
     if replied is not None:
-        job = await jobs.of_message(scene.connection, message.chat.id, replied.message_id)
-        if job is not None and job.user_id != user_id:
-            await scene.reply(message, scene.say("dispatch.not_yours"))
-            return
+        meant = await jobs.open_of_message(scene.connection, chat_id, replied.message_id)
     else:
-        mine = await jobs.newest(
-            scene.connection, states=OPEN_STATES, chat_id=message.chat.id, user_id=user_id, limit=1
-        )
-        job = mine[0] if mine else None
-    state = await jobs.cancel(scene.connection, job.id) if job else None
-    if job is None or state is None:
+        meant = await jobs.newest(scene.connection, states=OPEN_STATES, chat_id=chat_id, user_id=user_id, limit=1)
+    mine = [job for job in meant if may_cancel(scene, job, user_id)]
+    if meant and not mine:
+        await scene.reply(message, scene.say("dispatch.not_yours"))
+        return
+    state = await jobs.cancel(scene.connection, mine[0].id) if mine else None
+    if state is None:
         await scene.reply(message, scene.say("dispatch.nothing_to_cancel"))
         return
     scene.effects.jobs_moved = True
     key = "dispatch.cancelled" if state == "cancelled" else "dispatch.cancelling"
-    await scene.reply(message, scene.say(key, command=job.command))
+    await scene.reply(message, scene.say(key, command=mine[0].command))
+
+
+def may_cancel(scene: Scene, job: Job, user_id: int) -> bool:
+    """Only who started it, and the operators."""
+    return job.user_id == user_id or scene.registry.access.is_admin(user_id)
 
 
 async def status(scene: Scene, message: Message, user_id: int, rest: str) -> None:
-    """Show the user's unfinished jobs in this chat."""
+    """Show the user's unfinished jobs in this chat, and how busy the GPUs are."""
     mine = await jobs.newest(scene.connection, states=OPEN_STATES, chat_id=message.chat.id, user_id=user_id, limit=20)
-    if not mine:
-        await scene.reply(message, scene.say("dispatch.no_jobs"))
-        return
-    await scene.reply(message, "\n".join([await _line(scene, job) for job in reversed(mine)]))
+    lines = [await _line(scene, job) for job in reversed(mine)] or [scene.say("dispatch.no_jobs")]
+    await scene.reply(message, "\n".join([*lines, "", await _fleet(scene)]))
+
+
+async def _fleet(scene: Scene) -> str:
+    found = await reports.fleet(scene.connection)
+
+    def count(*states: str) -> int:
+        return sum(number for (_, state), number in found.jobs.items() if state in states)
+
+    return scene.say(
+        "dispatch.fleet",
+        ready=found.backends.get("ready", 0),
+        all=sum(found.backends.values()),
+        waiting=count("queued"),
+        running=count("placed", "running"),
+    )
 
 
 async def _line(scene: Scene, job: Job) -> str:

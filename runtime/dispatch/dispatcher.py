@@ -5,21 +5,26 @@ pending update, in one transaction with its effect, until there is none. A sweep
 """
 
 import asyncio
+import contextlib
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
 from psycopg import AsyncConnection
 
 from db import updates
-from db.pool import AWAY, Pool
+from db.pool import AWAY, Pool, is_away
 from db.updates import Lane, LaneBusy, StoredUpdate
 from runtime import metrics
 from runtime.chat.errors import TelegramFailed
 from runtime.chat.gateway import TelegramGateway
 from runtime.dispatch.effect import take_effect, writer
-from runtime.dispatch.effects import Answer, Effects, Scene
+from runtime.dispatch.effects import Answer, BotNameUnknown, Effects, Scene
 from runtime.dispatch.update import NotUnderstood, read_update
 from runtime.registry import Registry
 
@@ -32,6 +37,19 @@ AWAY_SECONDS = 1.0
 AT_ONCE = 8  # lanes that take effect in parallel
 LEFT_BEHIND_SECONDS = 3.0
 STATUS_SECONDS = 0.3
+STOP_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is to be done in one lane: the updates handed over, and whether a sweep saw more."""
+
+    handed_over: set[int] = field(default_factory=set)
+    is_swept: bool = False
+
+    @property
+    def is_left(self) -> bool:
+        return self.is_swept or bool(self.handed_over)
 
 
 class Dispatcher:
@@ -58,83 +76,103 @@ class Dispatcher:
         self._on_jobs = on_jobs
         self._on_deliveries = on_deliveries
         self._sweep_seconds = sweep_seconds
-        self._lanes: dict[Lane, bool] = {}  # active lane -> whether more came while it was at work
+        self._lanes: dict[Lane, _Work] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._sweeper: asyncio.Task[None] | None = None
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._background: tuple[asyncio.Task[Any], ...] = ()
+        self._bot_name: str | None = None
+        self._stopping = asyncio.Event()
+        self._is_waiting = False
 
     @property
     def is_alive(self) -> bool:
         """Whether it runs and sweeps."""
-        return self._sweeper is not None and not self._sweeper.done()
+        return bool(self._background) and not self._background[0].done()
 
     async def start(self) -> None:
         """Begin, with what was left behind."""
-        self._sweeper = asyncio.create_task(self._sweep(), name="dispatch-sweep")
+        self._background = (
+            asyncio.create_task(self._sweep(), name="dispatch-sweep"),
+            asyncio.create_task(self._learn_name(), name="dispatch-name"),
+        )
 
     async def stop(self) -> None:
-        """Let what takes effect now end; take nothing new."""
-        if self._sweeper:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        """Let what takes effect now end, for `STOP_SECONDS` at most; take nothing new."""
+        self._stopping.set()
+        for background in self._background:
+            background.cancel()
+        for timer in self._timers:
+            timer.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.idle()
+        for task in self._tasks:
+            task.cancel()
         await self.idle()
 
     async def idle(self) -> None:
         """Return when every update handed over has taken effect, with what follows it."""
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks)
 
     def accept(self, stored: Sequence[StoredUpdate]) -> None:
-        """There is work in the lanes of these updates."""
+        """These updates are in the table now."""
         for update in stored:
-            self._wake(update.lane)
+            self._work_in(update.lane).handed_over.add(update.update_id)
 
-    def _wake(self, lane: Lane) -> None:
-        if lane in self._lanes:
-            self._lanes[lane] = True
-        else:
-            self._lanes[lane] = False
-            self._spawn(self._work(lane))
+    def _work_in(self, lane: Lane) -> _Work:
+        """The work of the lane, which begins if it was idle."""
+        work = self._lanes.get(lane)
+        if work is None:
+            work = self._lanes[lane] = _Work()
+            self._spawn(self._run(lane, work))
+        return work
 
-    async def _work(self, lane: Lane) -> None:
+    async def _run(self, lane: Lane, work: _Work) -> None:
         try:
-            while True:
-                self._lanes[lane] = False
+            while work.is_left and not self._stopping.is_set():
                 async with self._at_once:
-                    worked = await self._next(lane)
-                if not worked and not self._lanes[lane]:
-                    break
+                    pause_seconds = await self._next(lane, work)
+                if pause_seconds:
+                    await self._pause(pause_seconds)
         finally:
             del self._lanes[lane]
 
-    async def _next(self, lane: Lane) -> bool:
-        """Run the oldest pending update of the lane. False if there was none."""
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _next(self, lane: Lane, work: _Work) -> float:
+        """Run the oldest pending update of the lane, if there is one. Seconds to wait before the next."""
         started = time.perf_counter()
+        looked_for = frozenset(work.handed_over)  # what comes from here on may not be in sight yet
         update: StoredUpdate | None = None
         effects = Effects()
         try:
             async with self._pool.connection() as connection:
                 update = await updates.take(connection, lane)
-                if update is None:
-                    return False
-                await self._take_effect(connection, update, effects)
-                await updates.mark_done(connection, update)
+                if update is not None:
+                    await self._take_effect(connection, update, effects)
+                    await updates.mark_done(connection, update)
         except LaneBusy:  # another process is at work on it
-            await asyncio.sleep(BUSY_SECONDS)
-            return True
-        except (*AWAY, TelegramFailed) as error:  # nothing the update can be blamed for
-            log.warning("dispatch waits", error=type(error).__name__)
-            await asyncio.sleep(AWAY_SECONDS)
-            return True
-        except Exception as error:
-            if update is None:
-                raise
-            await self._failed(update, error)
-            return True
+            return BUSY_SECONDS
+        except BotNameUnknown:
+            return 0.0 if await self._learn_name() else AWAY_SECONDS
+        except Exception as error:  # noqa: BLE001  whatever it is, it must not hold up the chat for ever
+            return await self._failed(update, error)
+        self._is_waiting = False
+        if update is None:
+            work.handed_over -= looked_for
+            work.is_swept = False
+            return 0.0
+        work.handed_over.discard(update.update_id)
         metrics.updates_dispatched.labels("done").inc()
         metrics.dispatch_seconds.observe(time.perf_counter() - started)
         self._follow(effects)
-        return True
+        return 0.0
 
     async def _take_effect(self, connection: AsyncConnection, stored: StoredUpdate, effects: Effects) -> None:
         update = read_update(stored.body)
@@ -147,42 +185,63 @@ class Dispatcher:
             update_id=stored.update_id,
             language=user.language_code if user else None,
             effects=effects,
-            username=self._gateway.username,
+            bot_name=self._bot_name,
         )
         await take_effect(scene, update)
 
-    async def _failed(self, update: StoredUpdate, error: Exception) -> None:
-        """Count the failure; after the last try the update is set aside and its chat goes on."""
+    async def _failed(self, update: StoredUpdate | None, error: Exception) -> float:
+        """Count the failure; after the last try the update is set aside and its chat goes on. Seconds to wait."""
+        if update is None or is_away(error):
+            return self._wait_for_others(error)
         tries = 1 if isinstance(error, NotUnderstood) else TRIES
-        async with self._pool.connection() as connection:
-            is_set_aside = await updates.count_failure(connection, update, type(error).__name__, most=tries)
-        log.error("update failed", update=update.update_id, error=type(error).__name__, set_aside=is_set_aside)
-        log.debug("update failed", update=update.update_id, exc_info=error)
+        try:
+            async with self._pool.connection() as connection:
+                is_set_aside = await updates.count_failure(connection, update, type(error).__name__, most=tries)
+        except AWAY as away:
+            return self._wait_for_others(away)
+        log.error(
+            "update failed",
+            update=update.update_id,
+            error=type(error).__name__,
+            where=_where(error),
+            set_aside=is_set_aside,
+        )
         metrics.updates_dispatched.labels("set_aside" if is_set_aside else "failed").inc()
-        if not is_set_aside:
-            await asyncio.sleep(RETRY_SECONDS)
+        return 0.0 if is_set_aside else RETRY_SECONDS
+
+    def _wait_for_others(self, error: Exception) -> float:
+        if not self._is_waiting:  # one line for all lanes
+            log.warning("dispatch waits", error=type(error).__name__)
+        self._is_waiting = True
+        return AWAY_SECONDS
 
     def _follow(self, effects: Effects) -> None:
         """What comes after the commit. If the process dies here, the sweepers do it."""
-        if effects.jobs_moved:
-            self._spawn(self._on_jobs())
-        if effects.deliveries:
-            self._spawn(self._on_deliveries(effects.deliveries))
-        if effects.statuses:
-            self._spawn(self._say_later(effects.statuses))
         if effects.answer:
             self._spawn(self._answer(effects.answer))
-
-    async def _say_later(self, statuses: Sequence[int]) -> None:
-        """A job that is over by then needs no status message: it would only flash by."""
-        await asyncio.sleep(STATUS_SECONDS)
-        await self._on_deliveries(statuses)
+        if effects.jobs_moved:
+            self._spawn(self._on_jobs())
+        if effects.due_seconds is not None:
+            self._spawn_later(effects.due_seconds, self._on_jobs)
+        if effects.deliveries:
+            self._spawn(self._on_deliveries(effects.deliveries))
+        if effects.statuses:  # a job that is over by then needs none: it would only flash by
+            self._spawn_later(STATUS_SECONDS, partial(self._on_deliveries, effects.statuses))
 
     async def _answer(self, answer: Answer) -> None:
         try:
             await self._gateway.answer_callback(answer.query_id, answer.text, answer.alert)
         except TelegramFailed as error:
             log.info("button not answered", error=type(error).__name__)
+
+    async def _learn_name(self) -> bool:
+        """Ask Telegram for the bot's name, outside of any transaction. False if it does not answer."""
+        try:
+            self._bot_name = await self._gateway.username()
+        except TelegramFailed as error:
+            log.warning("the name of the bot is not known yet", error=type(error).__name__)
+            return False
+        return True
 
     async def _sweep(self) -> None:
         older_than = 0.0
@@ -194,7 +253,7 @@ class Dispatcher:
                 log.warning("dispatch sweep failed, next one soon", error=type(error).__name__)
             else:
                 for lane in left:
-                    self._wake(lane)
+                    self._work_in(lane).is_swept = True
                 older_than = LEFT_BEHIND_SECONDS
             await asyncio.sleep(self._sweep_seconds)
 
@@ -203,7 +262,21 @@ class Dispatcher:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
+    def _spawn_later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        def begin() -> None:
+            self._timers.discard(timer)
+            self._spawn(work())
+
+        timer = asyncio.get_running_loop().call_later(seconds, begin)
+        self._timers.add(timer)
+
     def _ended(self, task: "asyncio.Future[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task failed", error=type(error).__name__, exc_info=error)
+            log.error("task failed", error=type(error).__name__, where=_where(error))
+
+
+def _where(error: BaseException) -> str:
+    """The innermost places it came through, without its text, which may hold the user's words."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))

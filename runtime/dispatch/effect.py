@@ -1,7 +1,7 @@
 """From one update to its effect, all within the caller's transaction."""
 
-from db import chats, jobs
-from runtime.chat.texts import text
+from db import chats
+from runtime.chat.blocked import end_chat
 from runtime.dispatch import built_in
 from runtime.dispatch.command_line import read_command
 from runtime.dispatch.effects import Scene
@@ -9,8 +9,6 @@ from runtime.dispatch.inputs import incoming, keep
 from runtime.dispatch.invoke import invoke, take_album_photo
 from runtime.dispatch.presses import press
 from runtime.dispatch.update import MemberUpdated, Message, Update, User
-
-HERE = frozenset({"creator", "administrator", "member", "restricted"})
 
 
 async def take_effect(scene: Scene, update: Update) -> None:
@@ -36,20 +34,20 @@ async def _message(scene: Scene, message: Message) -> None:
     if message.migrate_to_chat_id is not None:
         await chats.migrate(scene.connection, chat.id, message.migrate_to_chat_id)
         return
-    if user is None or user.is_bot or chat.type == "channel":
+    if user is None or user.is_bot or chat.kind == "channel" or message.is_automatic_forward:
         return
     line = read_command(message.words)
-    if line is not None and line.bot is not None and line.bot.casefold() != (await scene.username()).casefold():
+    if line is not None and line.bot is not None and not scene.is_named(line.bot):
         return  # it is another bot's
     if line is None:
-        await _words(scene, message, user.id)
+        await _words(scene, message, user)
         return
     loaded = scene.registry.resolve(line.word)
     if loaded is None and line.word not in built_in.COMMANDS and not chat.is_private and line.bot is None:
         return  # in a group it may be meant for another bot
     await _see(scene, message, user)
     if not scene.registry.access.allows(user.id, chat.id):
-        await _refuse(scene, message)
+        await _refuse(scene, message, user)
     elif loaded is not None:
         await invoke(scene, message, user.id, loaded, line.rest, line.word)
     elif line.word in built_in.COMMANDS:
@@ -58,49 +56,57 @@ async def _message(scene: Scene, message: Message) -> None:
         await scene.reply(message, built_in.unknown(scene, line.word))
 
 
-async def _words(scene: Scene, message: Message, user_id: int) -> None:
+async def _words(scene: Scene, message: Message, user: User) -> None:
     """A message without a command: part of an album, a picture for later, or words that need a hint."""
-    if not scene.registry.access.allows(user_id, message.chat.id):
-        if message.chat.is_private and message.user is not None:
-            await _see(scene, message, message.user)
-            await _refuse(scene, message)
-        return
-    shows = incoming(message, user_id)
-    if message.media_group_id is not None:
-        await take_album_photo(scene, message, user_id)
-    elif not message.chat.is_private:
-        return
-    elif shows is not None and shows.kind == "image":
-        if message.user is not None:
-            await _see(scene, message, message.user)
-        await keep(scene, message, user_id)
-        takers = [loaded.command for loaded in scene.registry.commands.values() if loaded.command.image_input]
-        if takers:
-            await scene.reply(message, scene.say("dispatch.picture_hint", example=takers[0].written_example))
-    elif message.words:
-        if message.user is not None:
-            await _see(scene, message, message.user)
-        commands = [loaded.command for loaded in scene.registry.commands.values()]
-        example = commands[0].written_example if commands else "/help"
-        await scene.reply(message, scene.say("dispatch.words_hint", example=example))
+    is_allowed, is_private = scene.registry.access.allows(user.id, message.chat.id), message.chat.is_private
+    if is_private:
+        await _see(scene, message, user)
+    says_something = bool(message.words) or message.has_file  # and is no notice of a pinned message or the like
+    if not is_allowed:
+        if is_private and says_something:
+            await _refuse(scene, message, user)
+    elif message.media_group_id is not None:
+        if await take_album_photo(scene, message, user.id) and message.photo:  # files have their caption at the end
+            await scene.reply(message, _picture_hint(scene))
+    elif is_private and says_something:
+        shown = incoming(message)
+        if shown is not None and shown.kind == "image" and not message.sticker:
+            await keep(scene, message, user.id)
+            await scene.reply(message, _picture_hint(scene))
+        else:
+            await scene.reply(message, _words_hint(scene))
+
+
+def _picture_hint(scene: Scene) -> str:
+    takers = [loaded.command for loaded in scene.registry.commands.values() if loaded.command.image_input]
+    examples = "\n".join(command.written_example for command in takers)
+    return scene.say("dispatch.picture_hint", examples=examples) if takers else _words_hint(scene)
+
+
+def _words_hint(scene: Scene) -> str:
+    commands = [loaded.command for loaded in scene.registry.commands.values()]
+    return scene.say("dispatch.words_hint", example=commands[0].written_example if commands else "/help")
 
 
 async def _see(scene: Scene, message: Message, user: User) -> None:
-    await chats.see(scene.connection, message.chat.id, message.chat.type, user.language_code)
+    await chats.see(scene.connection, message.chat.id, message.chat.kind, user.language_code)
 
 
-async def _refuse(scene: Scene, message: Message) -> None:
-    if await chats.refuse(scene.connection, message.chat.id):
-        await scene.reply(message, text("dispatch.refused", scene.language))
+async def _refuse(scene: Scene, message: Message, user: User) -> None:
+    """One polite line, at most once an hour. In private it tells the number that the operator needs."""
+    if not await chats.refuse(scene.connection, message.chat.id):
+        return
+    if message.chat.is_private:
+        await scene.reply(message, scene.say("dispatch.refused_here", user_id=user.id))
+    else:
+        await scene.reply(message, scene.say("dispatch.refused"))
 
 
 async def _membership(scene: Scene, change: MemberUpdated) -> None:
     chat = change.chat
-    if change.new_chat_member.status in HERE:
-        if chat.type in ("private", "group", "supergroup"):
-            await chats.see(scene.connection, chat.id, chat.type, change.user.language_code if change.user else None)
-        return
-    await chats.block(scene.connection, chat.id)
-    for job_id in await chats.open_jobs(scene.connection, chat.id):
-        await jobs.cancel(scene.connection, job_id)
-    scene.effects.jobs_moved = True
+    if not change.new_chat_member.is_here:
+        await end_chat(scene.connection, chat.id)
+        scene.effects.jobs_moved = True
+    elif chat.kind != "channel":
+        language = change.user.language_code if change.user and chat.is_private else None
+        await chats.see(scene.connection, chat.id, chat.kind, language)

@@ -1,15 +1,20 @@
 """What the effect of one update works with, and what is to happen once it is committed."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from db import deliveries
+from runtime.api import VeilrunError
 from runtime.chat.texts import text
 from runtime.dispatch.update import Message
 from runtime.registry import Registry
+
+
+class BotNameUnknown(VeilrunError):
+    """The update names a bot, and Telegram has not said yet who we are: ask, then try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +28,29 @@ class Answer:
 
 @dataclass(slots=True)
 class Effects:
-    """What follows the commit: messages to send, status messages to send soon, jobs to place, a button to answer."""
+    """What follows the commit: messages to send, status messages to send soon, jobs to place, a button to answer.
+
+    due_seconds: jobs are to be placed then as well, since one may not start earlier.
+    """
 
     deliveries: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     jobs_moved: bool = False
+    due_seconds: float | None = None
     answer: Answer | None = None
+
+    def job_waits(self, delay_seconds: float) -> None:
+        """A job is to be placed: now, or after the delay that it was given."""
+        self.jobs_moved = True
+        if delay_seconds > 0:
+            self.due_seconds = delay_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One update taking effect: the transaction, what the bot knows, and what is to follow.
 
-    username: asks for the bot's own name, which may need Telegram.
+    bot_name: the bot's username without @, None until Telegram has told it.
     """
 
     connection: AsyncConnection
@@ -45,7 +60,13 @@ class Scene:
     update_id: int
     language: str | None
     effects: Effects
-    username: Callable[[], Awaitable[str]]
+    bot_name: str | None = None
+
+    def is_named(self, name: str) -> bool:
+        """Whether `@name` is this bot. Raises: BotNameUnknown."""
+        if self.bot_name is None:
+            raise BotNameUnknown("this bot's name is not known yet")
+        return name.casefold() == self.bot_name.casefold()
 
     def say(self, key: str, **values: object) -> str:
         """The text `key` in the language of who wrote."""

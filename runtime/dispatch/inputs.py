@@ -64,9 +64,7 @@ def _file(document: Document) -> NewArtifact | None:
     media_type = (document.mime_type or mimetypes.guess_type(document.file_name or "")[0] or "").lower()
     for kind in ("image", "video"):
         if media_type.startswith(f"{kind}/"):
-            return NewArtifact(
-                kind, media_type, size_bytes=document.file_size, telegram_file_id=document.file_id
-            )
+            return NewArtifact(kind, media_type, size_bytes=document.file_size, telegram_file_id=document.file_id)
     return None
 
 

@@ -122,15 +122,16 @@ async def queue(
     job_id = await jobs.insert(scene.connection, job, [source.id for source in sources])
     if job_id is not None and job.chat_id is not None:
         await scene.owe(job.chat_id, "status", {}, job_id)
-        scene.effects.job_waits(job.delay_seconds)
+        scene.effects.jobs_moved = True
+        scene.effects.due_seconds = job.delay_seconds or None
     return None
 
 
 async def take_album_photo(scene: Scene, message: Message, user_id: int) -> bool:
     """A further photo of an album: it belongs to the job that the album asked for, if that still waits.
 
-    False if the album has asked for none so far. In a private chat its photos are remembered all the same: the command
-    may stand under the last one.
+    In a private chat photos are remembered before there is a job: the command may stand under the last one. True for
+    the first of those.
     """
     if message.media_group_id is None:
         return False
@@ -138,12 +139,15 @@ async def take_album_photo(scene: Scene, message: Message, user_id: int) -> bool
     if job is None and not message.chat.is_private:
         return False
     kept = await keep(scene, message, user_id)
-    loaded = scene.registry.commands.get(job.command) if job else None
-    if job and loaded and loaded.command.image_input and kept:
+    if job is None:
+        album = await artifacts.of_media_group(scene.connection, message.chat.id, message.media_group_id)
+        return len(album) == 1
+    loaded = scene.registry.commands.get(job.command)
+    if kept is not None and loaded is not None and loaded.command.image_input is not None:
         try:
             check_usable(scene, kept, job.command)
         except Unusable as refused:
             await scene.reply(message, str(refused))
         else:
             await jobs.add_input(scene.connection, job.id, kept.id, at_most=loaded.command.image_input.high)
-    return job is not None
+    return False

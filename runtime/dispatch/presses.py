@@ -3,6 +3,8 @@
 from db import artifacts, deliveries, jobs
 from db.jobs import Job
 from runtime.chat.buttons import Press, read_press
+from runtime.chat.captions import ANSWER_UNITS, shortened
+from runtime.dispatch.built_in import may_cancel
 from runtime.dispatch.effects import Answer, Scene
 from runtime.dispatch.invoke import again
 from runtime.dispatch.update import CallbackQuery
@@ -24,24 +26,24 @@ async def press(scene: Scene, query: CallbackQuery) -> None:
         if job is None or job.chat_id != chat_id:
             words = scene.say("dispatch.expired")
         else:
-            words = await _press_of_job(scene, wanted, job, query.user.id)
-    if scene.effects.answer is None:
-        scene.effects.answer = Answer(query.id, words, alert=words is not None)
+            words = await _press_of_job(scene, wanted, job, query)
+    words = shortened(words, ANSWER_UNITS) if words else None
+    scene.effects.answer = Answer(query.id, words, alert=words is not None)
 
 
-async def _press_of_job(scene: Scene, wanted: Press, job: Job, user_id: int) -> str | None:
+async def _press_of_job(scene: Scene, wanted: Press, job: Job, query: CallbackQuery) -> str | None:
     if wanted.action == "cancel":
-        return await _cancel(scene, job, user_id)
+        return await _cancel(scene, job, query.user.id)
     if wanted.action == "orig":
-        return await _original(scene, job)
+        return await _original(scene, job, query)
     loaded = scene.registry.commands.get(job.command)
     if loaded is None:
         return scene.say("dispatch.changed", command=job.command)
-    return await again(scene, loaded, job, user_id)
+    return await again(scene, loaded, job, query.user.id)
 
 
 async def _cancel(scene: Scene, job: Job, user_id: int) -> str | None:
-    if job.user_id != user_id and not scene.registry.access.is_admin(user_id):
+    if not may_cancel(scene, job, user_id):
         return scene.say("dispatch.not_yours")
     if await jobs.cancel(scene.connection, job.id) is None:
         return scene.say("dispatch.nothing_to_cancel")
@@ -49,11 +51,15 @@ async def _cancel(scene: Scene, job: Job, user_id: int) -> str | None:
     return None
 
 
-async def _original(scene: Scene, job: Job) -> str | None:
+async def _original(scene: Scene, job: Job, query: CallbackQuery) -> str | None:
     made = await artifacts.outputs(scene.connection, job.id)
     if not made or job.chat_id is None:
         return scene.say("dispatch.expired")
-    await scene.owe(job.chat_id, "original", {"artifact_ids": [artifact.id for artifact in made]}, job.id)
+    payload = {
+        "artifact_ids": [artifact.id for artifact in made],
+        "reply_to": query.message.message_id if query.message else None,
+    }
+    await scene.owe(job.chat_id, "original", payload, job.id)
     return None
 
 

@@ -1,6 +1,6 @@
 """What can be understood of JSON that is not quite as documented: the odd fields are left out, not the whole of it.
 
-Telegram adds to its objects, other Bot API servers write `null` for what is absent, 1.0 for 1, or half a surrogate pair.
+Telegram adds to its objects; other Bot API servers write `null` for what is absent, 1.0 for 1, half a surrogate pair.
 None of that may keep a command from its effect, or hold up a chat.
 """
 

@@ -122,7 +122,7 @@ class Message(Attachment, frozen=True, kw_only=True, rename={"user": "from"}):
 
     @property
     def replied(self) -> "Message | None":
-        """The message it replies to. Whatever is written in a forum topic seems to reply to the topic's first message."""
+        """The message it replies to. Whatever is written in a forum topic seems to reply to the topic itself."""
         replied = self.reply_to_message
         if replied is not None and self.is_topic_message and replied.message_id == self.message_thread_id:
             return None
