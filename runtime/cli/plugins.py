@@ -53,12 +53,20 @@ def check(
     registry = load_registry(read_settings().registry)
     faulty = [plugin for plugin in registry.plugins if plugin.error]
     if as_json:
-        print_json({"commands": sorted(registry.commands), "faulty": {plugin.name: plugin.error for plugin in faulty}})
+        print_json(
+            {
+                "commands": sorted(registry.commands),
+                "faulty": {plugin.name: plugin.error for plugin in faulty},
+                "warnings": [str(warning) for warning in registry.warnings],
+            }
+        )
     else:
         for name, loaded in sorted(registry.commands.items()):
             screen.print(f"ok      /{name} from {loaded.plugin} {loaded.plugin_version}")
         for plugin in faulty:
-            screen.print(f"faulty  {plugin.name}: {plugin.error}")
+            screen.print(f"faulty  {plugin.name}: {plugin.error}", markup=False, soft_wrap=True)
             if traceback and plugin.traceback:
                 screen.print(plugin.traceback, markup=False)
+        for warning in registry.warnings:
+            screen.print(f"warning {warning}", markup=False, soft_wrap=True)
     raise typer.Exit(1 if faulty else 0)
