@@ -8,7 +8,8 @@ from runtime.sandbox.comfyui.values import Artwork
 
 LANDSCAPE_WORDS = {
     "space": "astronaut cosmonaut space moon mars planet star stars galaxy rocket alien ufo nebula universe",
-    "beach": "beach sea ocean sand island coast wave waves swim lake river boat ship sail fish palm tropical summer",
+    "beach": "beach sea ocean sand island coast wave waves swim lake river boat ship sail fish palm tropical summer "
+    "lighthouse harbour pier",
     "city": "city street building town skyscraper night cyberpunk neon car robot tower urban tokyo london paris",
     "mountains": "mountain mountains forest tree snow alps hill castle dragon wolf bear fox hike cabin winter bottle",
     "meadow": "flower flowers garden meadow spring dog cow horse sheep rabbit swan duck bird butterfly fairy field",
@@ -34,7 +35,12 @@ def scene_of(artwork: Artwork, variation: int) -> Scene:
     """The same artwork and variation give the same scene on every machine."""
     key = f"{artwork.prompt}|{artwork.seed}|{variation}"
     words = set(re.findall(r"\w+", artwork.prompt.lower()))
-    landscape = _best(words, LANDSCAPE_WORDS) or random.Random(key).choice(sorted(LANDSCAPE_WORDS))
+    places = words.difference(*(listed.split() for listed in SUBJECT_WORDS.values()))
+    landscape = (
+        _best(places, LANDSCAPE_WORDS)  # an astronaut on a beach is on a beach, though astronauts live in space
+        or _best(words, LANDSCAPE_WORDS)
+        or random.Random(key).choice(sorted(LANDSCAPE_WORDS))
+    )
     return Scene(landscape, _best(words, SUBJECT_WORDS), key)
 
 
