@@ -1,5 +1,6 @@
 """The web process as one ASGI application: the webhook in front, FastAPI behind it for everything else."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
@@ -14,6 +15,8 @@ from webhooks.telegram import Receive, Scope, Send
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Check: TypeAlias = Callable[[], Awaitable[str | None]]
 """Why the process is not ready, or None."""
+
+CHECK_SECONDS = 5.0
 
 
 def create_app(
@@ -41,7 +44,8 @@ def create_app(
 
     @api.get("/readyz")
     async def readyz() -> JSONResponse:
-        reasons = {name: reason for name, check in checks.items() if (reason := await check()) is not None}
+        answers = await asyncio.gather(*(_asked(check) for check in checks.values()))
+        reasons = {name: reason for name, reason in zip(checks, answers, strict=True) if reason is not None}
         if reasons:
             return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
         return JSONResponse({"status": "ready"})
@@ -58,3 +62,11 @@ def create_app(
             await api(scope, receive, send)
 
     return application
+
+
+async def _asked(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:g} s"

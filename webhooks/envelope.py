@@ -1,8 +1,13 @@
 """The little that must be known of an update before it is stored: its number, and in whose order it takes effect."""
 
+import re
+
 import msgspec
 
 LARGEST = 2**63 - 1  # bigint
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""Half of one makes a text that the decoder refuses; some servers cut texts so. The number can be read all the same."""
 
 
 class MalformedUpdate(ValueError):
@@ -43,24 +48,30 @@ def read_envelope(body: bytes) -> tuple[int, int | None]:
     Raises: MalformedUpdate.
     """
     try:
+        str(body, "utf-8")  # the decoder does not look into what it skips
+        return _read(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if b"\\ud" not in body and b"\\uD" not in body:
+            raise MalformedUpdate from error
+    try:
+        return _read(_SURROGATE.sub(rb"\\ufffd", body))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MalformedUpdate from error
+
+
+def _read(body: bytes) -> tuple[int, int | None]:
+    try:
         update = _decode(body)
     except msgspec.ValidationError:
-        return _number(body), None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedUpdate from error
-    if not 0 <= update.update_id <= LARGEST:
-        raise MalformedUpdate
+        return _number(_decode_number(body).update_id), None
+    number = _number(update.update_id)
     for inside in (update.message, update.my_chat_member, update.edited_message):
         if inside is not None:
-            return update.update_id, _key(inside.chat.id)
-    return update.update_id, _key(update.callback_query.user.id) if update.callback_query else None
+            return number, _key(inside.chat.id)
+    return number, _key(update.callback_query.user.id) if update.callback_query else None
 
 
-def _number(body: bytes) -> int:
-    try:
-        number = _decode_number(body).update_id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedUpdate from error
+def _number(number: int) -> int:
     if not 0 <= number <= LARGEST:
         raise MalformedUpdate
     return number

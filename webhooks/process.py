@@ -38,6 +38,7 @@ from webhooks.telegram import TelegramWebhook
 log = structlog.get_logger("veilrun.web")
 
 REGISTER_RETRY_SECONDS = 10.0
+MEASURE_SECONDS = 2.0  # a scrape has little time
 
 
 def run_web(settings: Settings) -> None:
@@ -173,7 +174,7 @@ async def _introduce(settings: Settings, registry: Registry, gateway: TelegramGa
 async def _measure(pool: Pool) -> None:
     """Bring the gauges up to date; what the tables no longer hold is no longer reported."""
     try:
-        async with pool.connection() as connection:
+        async with pool.connection(timeout=MEASURE_SECONDS) as connection:
             found = await reports.fleet(connection)
     except AWAY:
         return
