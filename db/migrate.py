@@ -70,12 +70,12 @@ def apply_file(revision: str) -> None:
 @contextmanager
 def _locked(dsn: str, folder: Path) -> Iterator[tuple[Connection, Raw]]:
     """A connection that holds the lock, as SQLAlchemy's and as psycopg's."""
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        raw = cast(Raw, connection.connection.dbapi_connection)
-        raw.execute("select pg_advisory_lock(%s)", (LOCK,))
-        raw.commit()
-        yield connection, raw
+    with psycopg.connect(dsn) as raw:  # here, so that a server that is away is psycopg's error and not SQLAlchemy's
+        engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=pool.NullPool)
+        with engine.connect() as connection:
+            raw.execute("select pg_advisory_lock(%s)", (LOCK,))
+            raw.commit()
+            yield connection, raw
 
 
 def _config(folder: Path) -> Config:

@@ -4,15 +4,18 @@ import hmac
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.api import VeilrunError
 
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{30,64}")
+_DATABASE_SHAPE = "must be a PostgreSQL address like postgresql://user:password@host/name"
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")  # Bot API, setWebhook.secret_token
 
 
@@ -32,8 +35,8 @@ class Settings(BaseSettings):
     telegram_bot_token: SecretStr | None = Field(None, validation_alias=_named("TELEGRAM_BOT_TOKEN"))
     telegram_webhook_secret: SecretStr | None = Field(None, validation_alias=_named("TELEGRAM_WEBHOOK_SECRET"))
     telegram_api_url: str = Field("https://api.telegram.org", validation_alias=_named("TELEGRAM_API_URL"))
-    database_url: str | None = Field(None, validation_alias=_named("DATABASE_URL"))
-    broker_url: str = Field("postgresql", validation_alias=_named("BROKER_URL"))
+    database_url: str | None = Field(None, repr=False, validation_alias=_named("DATABASE_URL"))
+    broker_url: str = Field("postgresql", repr=False, validation_alias=_named("BROKER_URL"))
     registry: Path = Path("plugin_registry.yaml")
     state_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_state_dir("veilrun")))
     host: str = "127.0.0.1"
@@ -44,7 +47,7 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=0)] = 9.0
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     retention_hours: Annotated[float, Field(gt=0)] = 24.0
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("telegram_bot_token")
     @classmethod
@@ -59,6 +62,24 @@ class Settings(BaseSettings):
         if secret is not None and not _SECRET.fullmatch(secret.get_secret_value()):
             raise ValueError("must be 1 to 256 of A-Z a-z 0-9 _ -")
         return secret
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_shape(cls, url: str | None) -> str | None:
+        if not url:
+            return None
+        try:
+            conninfo_to_dict(url)
+        except ProgrammingError:
+            raise ValueError(_DATABASE_SHAPE) from None
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError(_DATABASE_SHAPE)
+        return url
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower_case(cls, level: object) -> object:
+        return level.lower() if isinstance(level, str) else level
 
     @cached_property
     def bot_token(self) -> str:
@@ -88,8 +109,15 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_input=False)]
+        problems = error.errors(include_input=False, include_url=False)
+        lines = [f"{_variable(one['loc'])} {_sentence(one['msg'])}" for one in problems]
         raise SettingsInvalid("; ".join(lines)) from None
+
+
+def _sentence(message: str) -> str:
+    """Pydantic's words as the end of a sentence that starts with the variable's name."""
+    message = message.removeprefix("Value error, ").replace("Input should be", "must be")
+    return message[:1].lower() + message[1:]
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -3,6 +3,7 @@
 import sys
 
 from db.errors import DatabaseVersionMismatch, SchemaError
+from db.pool import AWAY
 from runtime.api import VeilrunError
 from runtime.logs import configure_logs
 from runtime.settings import read_settings
@@ -19,6 +20,9 @@ def main() -> int:
     except (VeilrunError, SchemaError, DatabaseVersionMismatch) as error:
         sys.stderr.write(f"error: {error}\n")
         return EX_CONFIG
+    except AWAY as error:
+        sys.stderr.write(f"error: the database does not answer: {str(error).strip().splitlines()[0]}\n")
+        return 1
     return 0
 
 

@@ -11,17 +11,17 @@ from typing import Annotated
 import typer
 from psycopg import OperationalError
 
+from db.errors import DatabaseError
 from runtime.api import VeilrunError
 from runtime.cli import database, jobs, plugins, serve, webhook
 from runtime.cli.invoke import add_to as add_invoke
-from runtime.cli.output import notices
+from runtime.cli.output import Commands, print_error
 from runtime.logs import configure_logs
 from runtime.settings import SettingsInvalid, read_settings
 from runtime.supervisor import EX_CONFIG
 
-app = typer.Typer(
+app = Commands(
     name="veilrun",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     help="A function runtime whose functions are chat commands, executed by ComfyUI on your GPUs.",
@@ -56,14 +56,14 @@ def main() -> None:
     try:
         app()
     except SettingsInvalid as error:
-        notices.print(f"error: {error}", style="red", markup=False)
+        print_error(f"error: {error}")
         sys.exit(EX_CONFIG)
-    except VeilrunError as error:
-        notices.print(f"error: {error}", style="red", markup=False)
+    except (VeilrunError, DatabaseError) as error:
+        print_error(f"error: {error}")
         sys.exit(1)
     except OperationalError as error:
-        first = str(error).strip().splitlines()[0]
-        notices.print(f"error: the database does not answer: {first}; check DATABASE_URL", style="red", markup=False)
+        first = str(error).strip().partition("\n")[0]
+        print_error(f"error: the database does not answer: {first}; check DATABASE_URL")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import typer
-from db.embedded import resolve_database
 from psycopg import AsyncConnection
 
 from db import migrate
-from runtime.cli.output import AsJson, print_json, screen
+from db.embedded import resolve_database
+from runtime.cli.output import AsJson, Commands, print_json, screen
 from runtime.settings import Settings, read_settings
 
-app = typer.Typer(no_args_is_help=True, help="The database: bring its schema up to date, see where it stands.")
+app = Commands(help="Bring the database up to date, see where it stands.")
 T = TypeVar("T")
 
 

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import aiohttp
 import typer
-from db.embedded import embedded_database
 
 from db import migrate
+from db.embedded import embedded_database
 from runtime.api import VeilrunError
 from runtime.cli.machine import listening, machine
 from runtime.cli.output import notices, screen
@@ -49,7 +49,10 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the main job and exit instead of staying up.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the chat page; 0 takes a free one.")] = 8090,
 ) -> None:
-    """Run everything on loopback, with a sandbox in place of Telegram and of the GPUs, and play the main job."""
+    """Show the main job on this machine alone.
+
+    A sandbox stands in for Telegram and for the GPUs; everything else is real. The chat page stays open until Ctrl-C.
+    """
     state = Path(tempfile.mkdtemp(prefix="veilrun-demo-"))
     try:
         notices.print("starting the database …")

@@ -43,7 +43,9 @@ def add_to(app: typer.Typer) -> None:
 
 def invoke(
     context: typer.Context,
-    command: Annotated[str, typer.Argument(help="Name or alias of the command. Its own words and options follow.")],
+    command: Annotated[
+        str, typer.Argument(metavar="COMMAND WORDS…", help="What to run, for example: flux an astronaut --seed 7")
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; more get -2, -3 …")] = None,
     image: Annotated[list[Path] | None, typer.Option("--image", "-i", help="A picture to work on; repeatable.")] = None,
     backend: Annotated[
@@ -51,7 +53,11 @@ def invoke(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run one function from the shell. Without a registry file, every installed plugin can be run."""
+    """Run one function from the shell.
+
+    COMMAND is the name or an alias of a command; its words and options follow, as in the chat.
+    Without a registry file, every installed plugin can be run. Ctrl-C stops the run on the backend, too.
+    """
     path = read_settings().registry
     registry = load_registry(path) if path.exists() else _everything_installed()
     loaded = registry.resolve(command.lstrip("/"))
@@ -59,6 +65,8 @@ def invoke(
         known = ", ".join(sorted(registry.commands)) or "none"
         raise NoSuchCommand(f"there is no command {command!r}; enabled are: {known}")
     arguments = parse_arguments(loaded.command, " ".join(context.args))
+    if output is not None and not output.parent.is_dir():
+        raise WrongFile(f"{output}: there is no folder {output.parent}")
     started = time.monotonic()
     made = asyncio.run(_run(registry, loaded, arguments, _backend(registry, backend), _pictures(image or [])))
     files = [_write(one, _name(output, loaded, arguments, one, number)) for number, one in enumerate(made, 1)]
@@ -113,7 +121,7 @@ def _backend(registry: Registry, wanted: str | None) -> BackendConfig:
         raise NoBackend(
             f"{wanted!r} is neither an address like http://127.0.0.1:8188 nor a backend (there are: {known})"
         )
-    return named or BackendConfig("backend", wanted.rstrip("/"))
+    return named or BackendConfig(wanted.rstrip("/"), wanted.rstrip("/"))
 
 
 def _pictures(paths: list[Path]) -> list[bytes]:

@@ -12,12 +12,12 @@ import db.jobs
 from db.jobs import Job, State
 from runtime.api import VeilrunError
 from runtime.cli.database import ask
-from runtime.cli.output import AsJson, print_json, print_table, screen
+from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
 
-app = typer.Typer(no_args_is_help=True, help="Jobs: list, show, cancel, replay. Prompts are never shown.")
+app = Commands(help="List, show, cancel, replay jobs. Prompts are never shown.")
 
 STATES = ("queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead")
-JobId = Annotated[int, typer.Argument(help="The job's number.")]
+JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
 
 
 class NoSuchJob(VeilrunError):
@@ -96,7 +96,10 @@ def show(job_id: JobId, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: veilrun jobs cancel 42")
 def cancel(job_id: JobId) -> None:
-    """Cancel a job: at once if it waits, through its worker if it runs."""
+    """Cancel a job.
+
+    A waiting one ends at once, a running one is stopped by its worker.
+    """
 
     async def cancelled(connection: AsyncConnection) -> str:
         if await db.jobs.get(connection, job_id) is None:
@@ -111,7 +114,10 @@ def cancel(job_id: JobId) -> None:
 
 @app.command(epilog="Example: veilrun jobs replay 42")
 def replay(job_id: JobId) -> None:
-    """Queue a failed job or a dead letter again, with fresh attempts."""
+    """Queue a failed or dead job again.
+
+    It gets fresh attempts.
+    """
 
     async def replayed(connection: AsyncConnection) -> None:
         if await db.jobs.get(connection, job_id) is None:

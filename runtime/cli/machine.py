@@ -2,15 +2,27 @@
 
 import socket
 
+from runtime.api import VeilrunError
 from runtime.supervisor import Child, child_environment, python_module
 
 WEB, WORKER = python_module("webhooks"), python_module("runtime.worker")
 
 
+class CannotListen(VeilrunError):
+    """The address is taken, or is none of this machine."""
+
+
 def listening(host: str, port: int) -> socket.socket:
-    """A listening socket that web processes inherit, so that it stays open while one is started again."""
+    """A listening socket that web processes inherit, so that it stays open while one is started again.
+
+    Raises: CannotListen.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise CannotListen(f"{host} port {port}: {reason}; choose with VEILRUN_HOST and VEILRUN_PORT") from error
 
 
 def machine(dsn: str, listener: socket.socket, workers: int, **environment: str) -> list[Child]:

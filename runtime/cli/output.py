@@ -1,5 +1,6 @@
 """How commands speak: results on standard output (or JSON), everything else on standard error."""
 
+import functools
 import json
 import sys
 from datetime import datetime
@@ -12,7 +13,15 @@ from rich.table import Table
 screen = Console(highlight=False)
 notices = Console(stderr=True, highlight=False)
 
+Commands = functools.partial(typer.Typer, no_args_is_help=True, rich_markup_mode=None)
+"""A group of commands, with help as plain text: it can be piped, and reads well in 80 columns."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def print_error(message: str, style: str = "red") -> None:
+    """One line on standard error, never wrapped: a terminal wraps by itself, a log wants one line."""
+    notices.print(message, style=style, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.output import AsJson, print_json, print_table, screen
+from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
 from runtime.registry import load_registry
 from runtime.settings import read_settings
 
-app = typer.Typer(no_args_is_help=True, help="Command plugins and the registry file.")
+app = Commands(help="List plugins, check them and the registry file.")
 
 
 @app.command("list", epilog="Example: veilrun plugins list --json")
@@ -49,7 +49,10 @@ def check(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where a faulty plugin fails.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the registry file and load every enabled plugin. Exit status 1 if anything is wrong."""
+    """Check the registry file and every plugin.
+
+    Every enabled plugin is loaded. Exit status 1 if anything is wrong.
+    """
     registry = load_registry(read_settings().registry)
     faulty = [plugin for plugin in registry.plugins if plugin.error]
     if as_json:

@@ -11,7 +11,7 @@ from db import migrate
 from runtime.cli.database import database
 from runtime.cli.demo import demo
 from runtime.cli.machine import WEB, WORKER, listening, machine, worker_children
-from runtime.cli.output import AsJson, notices, print_json, screen
+from runtime.cli.output import AsJson, notices, print_error, print_json, screen
 from runtime.heartbeat import living_processes
 from runtime.registry import load_registry
 from runtime.settings import Settings, read_settings
@@ -30,7 +30,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(workers: Workers = None) -> None:
-    """Run a whole bot on this machine: web process, workers and, without DATABASE_URL, its database."""
+    """Run a whole bot on this machine.
+
+    That is a web process, workers and, without DATABASE_URL, the database. Ctrl-C or SIGTERM stops it.
+    """
     settings = read_settings()
     _check(settings)
     with database(settings) as dsn, listening(settings.host, settings.port) as listener:
@@ -42,13 +45,19 @@ def up(workers: Workers = None) -> None:
 
 
 def serve() -> None:
-    """Run the web process alone: it receives updates and serves health and metrics."""
+    """Run the web process alone.
+
+    It receives updates, answers commands and serves health and metrics.
+    """
     _check(read_settings())
     os.execv(sys.executable, WEB)
 
 
 def worker(processes: Workers = None) -> None:
-    """Run workers alone: they execute jobs on the backends and deliver results."""
+    """Run workers alone.
+
+    They execute jobs on the backends and deliver results.
+    """
     settings = read_settings()
     _check(settings)
     count = processes or settings.worker_processes
@@ -61,7 +70,10 @@ def worker(processes: Workers = None) -> None:
 
 
 def health(as_json: AsJson = False) -> None:
-    """Say whether every veilrun process on this machine is alive; for container health checks. Exit status 1 if not."""
+    """Say whether the veilrun processes here are alive.
+
+    For health checks of containers: exit status 1 if one is silent, or if there is none.
+    """
     processes = living_processes()
     if as_json:
         print_json(processes)
@@ -82,4 +94,4 @@ def _check(settings: Settings) -> None:
     _ = settings.bot_token
     for plugin in load_registry(settings.registry).plugins:
         if plugin.enabled and plugin.error:
-            notices.print(f"plugin {plugin.name} is not active: {plugin.error}", style="yellow", markup=False)
+            print_error(f"plugin {plugin.name} is not active: {plugin.error}", style="yellow")

@@ -9,10 +9,10 @@ import typer
 from runtime.api import VeilrunError
 from runtime.chat.gateway import Webhook, open_gateway
 from runtime.chat.webhook import register_webhook
-from runtime.cli.output import AsJson, print_json, screen
+from runtime.cli.output import AsJson, Commands, print_json, screen
 from runtime.settings import read_settings
 
-app = typer.Typer(no_args_is_help=True, help="The webhook that Telegram sends updates to.")
+app = Commands(help="Set, inspect or delete the webhook at Telegram.")
 
 
 class NoPublicUrl(VeilrunError):
@@ -21,9 +21,14 @@ class NoPublicUrl(VeilrunError):
 
 @app.command("set", epilog="Example: veilrun webhook set https://bot.example.org")
 def set_webhook(
-    public_url: Annotated[str | None, typer.Argument(help="Public https address; default VEILRUN_PUBLIC_URL.")] = None,
+    public_url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="Public https address; default VEILRUN_PUBLIC_URL.")
+    ] = None,
 ) -> None:
-    """Send updates to PUBLIC_URL/telegram/webhook, with the secret of this deployment."""
+    """Have updates sent here.
+
+    They go to URL/telegram/webhook, with the secret of this deployment.
+    """
     settings = read_settings()
     url = public_url or settings.public_url
     if not url:
@@ -38,7 +43,10 @@ def set_webhook(
 
 @app.command(epilog="Example: veilrun webhook info --json")
 def info(as_json: AsJson = False) -> None:
-    """Show what Telegram knows: address, waiting updates, last error. Exit status 1 if no webhook is set."""
+    """Show what Telegram knows.
+
+    Address, waiting updates, last error. Exit status 1 if no webhook is set.
+    """
     settings = read_settings()
 
     async def act() -> Webhook:

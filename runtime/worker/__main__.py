@@ -3,6 +3,7 @@
 import sys
 
 from db.errors import DatabaseVersionMismatch, SchemaError
+from db.pool import AWAY
 from runtime.api import VeilrunError
 from runtime.logs import configure_logs
 from runtime.settings import read_settings
@@ -19,6 +20,9 @@ def main() -> int:
     except (VeilrunError, SchemaError, DatabaseVersionMismatch) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return EX_CONFIG
+    except AWAY as error:
+        print(f"error: the database does not answer: {str(error).strip().splitlines()[0]}", file=sys.stderr)  # noqa: T201
+        return 1
 
 
 if __name__ == "__main__":
