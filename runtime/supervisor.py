@@ -28,6 +28,15 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def hand_over_promptly() -> None:
+    """Let a thread that has something to do wait for a busy one half a millisecond, not Python's usual five.
+
+    A wake-up crosses four threads from the broker to the event loop; measured on the whole path from the webhook to
+    sendPhoto, this takes about 10 ms off.
+    """
+    sys.setswitchinterval(0.0005)
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A process to keep running. `pass_fds` stay open in it."""

@@ -27,7 +27,7 @@ from runtime.heartbeat import heartbeat
 from runtime.registry import Registry, load_registry
 from runtime.scheduler.sync import sync_registry
 from runtime.settings import Settings
-from runtime.supervisor import die_with_parent
+from runtime.supervisor import die_with_parent, hand_over_promptly
 from runtime.worker.broker import Waker, make_broker
 from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
@@ -47,6 +47,7 @@ def run_web(settings: Settings) -> None:
     Raises: SettingsInvalid, RegistryInvalid, BrokerUnsupported, and db.errors if the database cannot be used.
     """
     die_with_parent()
+    hand_over_promptly()
     registry = load_registry(settings.registry)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)

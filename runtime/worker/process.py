@@ -22,7 +22,7 @@ from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch
 from runtime.scheduler.sync import sync_registry
 from runtime.settings import Settings
-from runtime.supervisor import die_with_parent, stop_on_signals
+from runtime.supervisor import die_with_parent, hand_over_promptly, stop_on_signals
 from runtime.worker.actors import declare_actors
 from runtime.worker.broker import Waker, make_broker
 from runtime.worker.execute import execute
@@ -54,6 +54,7 @@ def run_worker(settings: Settings) -> int:
     Raises: SettingsInvalid, RegistryInvalid, BrokerUnsupported, and db.errors if the database cannot be used.
     """
     die_with_parent()
+    hand_over_promptly()
     registry = load_registry(settings.registry)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
