@@ -80,7 +80,8 @@ class Dispatcher:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
-        self._background: tuple[asyncio.Task[Any], ...] = ()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._naming: asyncio.Task[None] | None = None
         self._bot_name: str | None = None
         self._stopping = asyncio.Event()
         self._is_waiting = False
@@ -88,23 +89,22 @@ class Dispatcher:
     @property
     def is_alive(self) -> bool:
         """Whether it runs and sweeps."""
-        return bool(self._background) and not self._background[0].done()
+        return self._sweeper is not None and not self._sweeper.done()
 
     async def start(self) -> None:
         """Begin, with what was left behind."""
-        self._background = (
-            asyncio.create_task(self._sweep(), name="dispatch-sweep"),
-            asyncio.create_task(self._learn_name(), name="dispatch-name"),
-        )
+        self._sweeper = asyncio.create_task(self._sweep(), name="dispatch-sweep")
+        self._learn_name()
 
     async def stop(self) -> None:
         """Let what takes effect now end, for `STOP_SECONDS` at most; take nothing new."""
         self._stopping.set()
-        for background in self._background:
-            background.cancel()
+        background = [task for task in (self._sweeper, self._naming) if task is not None]
+        for one in background:
+            one.cancel()
         for timer in self._timers:
             timer.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*background, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await self.idle()
@@ -152,15 +152,16 @@ class Dispatcher:
         update: StoredUpdate | None = None
         effects = Effects()
         try:
-            async with self._pool.connection() as connection:
+            async with self._pool.connection() as connection, connection.pipeline():
                 update = await updates.take(connection, lane)
                 if update is not None:
-                    await self._take_effect(connection, update, effects)
                     await updates.mark_done(connection, update)
+                    await self._take_effect(connection, update, effects)
         except LaneBusy:  # another process is at work on it
             return BUSY_SECONDS
         except BotNameUnknown:
-            return 0.0 if await self._learn_name() else AWAY_SECONDS
+            self._learn_name()
+            return RETRY_SECONDS
         except Exception as error:  # noqa: BLE001  whatever it is, it must not hold up the chat for ever
             return await self._failed(update, error)
         self._is_waiting = False
@@ -234,14 +235,18 @@ class Dispatcher:
         except TelegramFailed as error:
             log.info("button not answered", error=type(error).__name__)
 
-    async def _learn_name(self) -> bool:
-        """Ask Telegram for the bot's name, outside of any transaction. False if it does not answer."""
-        try:
-            self._bot_name = await self._gateway.username()
-        except TelegramFailed as error:
-            log.warning("the name of the bot is not known yet", error=type(error).__name__)
-            return False
-        return True
+    def _learn_name(self) -> None:
+        if self._naming is None or self._naming.done():
+            self._naming = asyncio.create_task(self._ask_name(), name="dispatch-name")
+
+    async def _ask_name(self) -> None:
+        """Ask Telegram for the bot's name until it answers. No transaction waits for that."""
+        while self._bot_name is None:
+            try:
+                self._bot_name = await self._gateway.username()
+            except TelegramFailed as error:
+                log.warning("the name of the bot is not known yet", error=type(error).__name__)
+                await asyncio.sleep(AWAY_SECONDS)
 
     async def _sweep(self) -> None:
         older_than = 0.0

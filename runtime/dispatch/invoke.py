@@ -122,8 +122,7 @@ async def queue(
     job_id = await jobs.insert(scene.connection, job, [source.id for source in sources])
     if job_id is not None and job.chat_id is not None:
         await scene.owe(job.chat_id, "status", {}, job_id)
-        scene.effects.jobs_moved = True
-        scene.effects.due_seconds = job.delay_seconds or None
+        scene.effects.job_waits(job.delay_seconds)
     return None
 
 
