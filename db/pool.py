@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import json
+import select
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from db.errors import DatabaseAway
@@ -24,6 +26,20 @@ LIMIT_EXCEEDED = "54"
 
 LISTEN_RETRY_SECONDS = 1.0
 
+PATIENCE = {
+    "connect_timeout": "5",  # seconds
+    # A server that vanished without a word is noticed after about 20 s; by default it takes two hours.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "20000",  # milliseconds
+}
+
+
+def named(dsn: str, name: str) -> str:
+    """The address with `name` for pg_stat_activity, and with timeouts where it says nothing about them itself."""
+    return make_conninfo("", **{**PATIENCE, **conninfo_to_dict(dsn), "application_name": f"veilrun-{name}"})
+
 
 @contextlib.asynccontextmanager
 async def open_pool(dsn: str, name: str, *, most: int = 16) -> AsyncIterator[Pool]:
@@ -32,13 +48,7 @@ async def open_pool(dsn: str, name: str, *, most: int = 16) -> AsyncIterator[Poo
     A connection is a transaction: it commits when its `async with` ends well, and rolls back when it does not.
     """
     pool: Pool = AsyncConnectionPool(
-        dsn,
-        min_size=1,
-        max_size=most,
-        open=False,
-        timeout=10.0,
-        kwargs={"application_name": f"veilrun-{name}", "connect_timeout": 5},
-        reconnect_timeout=5.0,
+        named(dsn, name), min_size=1, max_size=most, open=False, timeout=10.0, reconnect_timeout=5.0, check=_check
     )
     await pool.open()
     try:
@@ -53,6 +63,14 @@ def is_away(error: BaseException) -> bool:
         return False
     state = error.sqlstate if isinstance(error, psycopg.Error) else None
     return state is None or not state.startswith(LIMIT_EXCEEDED)
+
+
+async def _check(connection: AsyncConnection) -> None:
+    """Fail if the server ended the connection while it was idle. Costs no round trip: then the server has spoken."""
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    if socket.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 @contextlib.asynccontextmanager
@@ -71,13 +89,16 @@ async def listen(dsn: str, channel: str) -> AsyncIterator[dict[str, Any] | None]
     """
     while True:
         try:
-            async with await AsyncConnection.connect(
-                dsn, autocommit=True, application_name="veilrun-listen"
-            ) as connection:
+            async with await AsyncConnection.connect(named(dsn, "listen"), autocommit=True) as connection:
                 await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
                 yield None
                 async for notification in connection.notifies():
-                    yield json.loads(notification.payload)
+                    try:
+                        found = json.loads(notification.payload)
+                    except ValueError:
+                        log.warning("notification is not JSON, left out", channel=channel)
+                        continue
+                    yield found
         except psycopg.OperationalError as error:
             log.warning("notifications lost, connecting again", channel=channel, error=type(error).__name__)
             await asyncio.sleep(LISTEN_RETRY_SECONDS)

@@ -42,6 +42,8 @@ def database_server() -> Iterator[str]:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             folder.chmod(0o711)  # as root, the server runs as another user
             dsn = stack.enter_context(embedded_database(folder))
+            for statement in ("alter system set fsync = off", "select pg_reload_conf()"):  # nothing outlives the tests
+                _administer(dsn, sql.SQL(statement))
         template = f"{TEMPLATE}_{os.getpid()}"
         _administer(dsn, sql.SQL("create database {}").format(sql.Identifier(template)))
         stack.callback(_administer, dsn, sql.SQL("drop database {}").format(sql.Identifier(template)))
@@ -77,6 +79,6 @@ def _named(dsn: str, name: str) -> str:
     return f"postgresql:///{quote(name)}?{urlencode(parts, quote_via=quote)}"
 
 
-def _administer(dsn: str, statement: sql.Composed) -> None:
+def _administer(dsn: str, statement: sql.Composable) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(statement)
