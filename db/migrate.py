@@ -21,6 +21,7 @@ from psycopg import sql
 from sqlalchemy import Connection, create_engine, pool
 
 from db.errors import SchemaError
+from db.pool import named
 
 Raw: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
@@ -39,9 +40,10 @@ class Status:
 def upgrade(dsn: str, folder: Path = FOLDER) -> None:
     """Apply what is pending, and install the broker's own tables.
 
-    Raises: SchemaError if an applied file was edited, or if the schema is newer than this code.
+    Raises: SchemaError if an applied file was edited, if a file fails, or if the schema is newer than this code;
+    psycopg.OperationalError if the database does not answer.
     """
-    with _locked(dsn, folder) as (connection, raw):
+    with _locked(dsn) as (connection, raw):
         config = _config(folder)
         raw.execute("create table if not exists schema_files (revision text primary key, sha256 text not null)")
         raw.commit()
@@ -49,28 +51,42 @@ def upgrade(dsn: str, folder: Path = FOLDER) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
-        _remember(raw, config, folder)
         with raw.cursor() as cursor:
             dramatiq_postgres.schema.init(cursor)
         raw.commit()
 
 
 def status(dsn: str, folder: Path = FOLDER) -> Status:
-    """What is applied and what is pending."""
-    with psycopg.connect(dsn) as raw:
+    """What is applied and what is pending.
+
+    Raises: SchemaError if the schema is newer than this code; psycopg.OperationalError.
+    """
+    with psycopg.connect(named(dsn, "schema")) as raw:
         return _status(raw, _config(folder))
 
 
 def apply_file(revision: str) -> None:
-    """Run `<revision>.sql` in Alembic's transaction; for the modules in `versions/`."""
+    """Run `<revision>.sql` and keep its digest, in Alembic's transaction; for the modules in `versions/`."""
     folder = Path(op.get_context().config.get_main_option("script_location") or FOLDER)  # type: ignore[union-attr]
-    cast(Raw, op.get_bind().connection.dbapi_connection).execute((folder / f"{revision}.sql").read_bytes())
+    raw = cast(Raw, op.get_bind().connection.dbapi_connection)
+    statements = (folder / f"{revision}.sql").read_bytes()
+    try:
+        raw.execute(statements)  # without parameters: psycopg then leaves % alone, and takes many statements at once
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error as error:
+        raise SchemaError(f"{revision}.sql failed, nothing of it was applied: {error}") from error
+    raw.execute("reset search_path")  # a dump empties it
+    digest = hashlib.sha256(statements).hexdigest()
+    raw.execute("insert into schema_files (revision, sha256) values (%s, %s)", (revision, digest))
 
 
 @contextmanager
-def _locked(dsn: str, folder: Path) -> Iterator[tuple[Connection, Raw]]:
+def _locked(dsn: str) -> Iterator[tuple[Connection, Raw]]:
     """A connection that holds the lock, as SQLAlchemy's and as psycopg's."""
-    with psycopg.connect(dsn) as raw:  # here, so that a server that is away is psycopg's error and not SQLAlchemy's
+    with psycopg.connect(
+        named(dsn, "schema")
+    ) as raw:  # here, so that a server that is away is psycopg's error and not SQLAlchemy's
         engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=pool.NullPool)
         with engine.connect() as connection:
             raw.execute("select pg_advisory_lock(%s)", (LOCK,))
@@ -102,26 +118,14 @@ def _status(raw: Raw, config: Config) -> Status:
 
 
 def _check(raw: Raw, config: Config, folder: Path) -> None:
-    applied = _status(raw, config).applied
-    for revision in applied:
-        row = raw.execute("select sha256 from schema_files where revision = %s", (revision,)).fetchone()
-        if row and row[0] != _digest(folder, revision):
+    known: dict[str, str] = dict(raw.execute("select revision, sha256 from schema_files").fetchall())
+    for revision in _status(raw, config).applied:
+        digest = hashlib.sha256((folder / f"{revision}.sql").read_bytes()).hexdigest()
+        if known.get(revision) != digest:
             raise SchemaError(f"{revision}.sql was edited after it was applied: restore it and add a new file instead")
     raw.rollback()
-
-
-def _remember(raw: Raw, config: Config, folder: Path) -> None:
-    for revision in _revisions(config):
-        raw.execute(
-            "insert into schema_files (revision, sha256) values (%s, %s) on conflict do nothing",
-            (revision, _digest(folder, revision)),
-        )
 
 
 def _exists(raw: Raw, table: str) -> bool:
     row = raw.execute(sql.SQL("select to_regclass({})").format(sql.Literal(table))).fetchone()
     return bool(row and row[0])
-
-
-def _digest(folder: Path, revision: str) -> str:
-    return hashlib.sha256((folder / f"{revision}.sql").read_bytes()).hexdigest()

@@ -114,3 +114,49 @@ def test_percent_signs_and_colons_in_sql_are_left_alone(empty_database: Database
     migrate.upgrade(empty_database.dsn, folder)
 
     assert "odd" in tables(empty_database.dsn)
+
+
+def test_a_file_that_fails_is_named_and_leaves_nothing_behind(empty_database: Database, folder: Path) -> None:
+    add_revision(folder, "0002_wrong", "0001_first", "create table half (x int); create table half (x int);")
+
+    with pytest.raises(SchemaError, match=r"0002_wrong.sql failed.*already exists"):
+        migrate.upgrade(empty_database.dsn, folder)
+
+    assert "half" not in tables(empty_database.dsn)
+    assert migrate.status(empty_database.dsn, folder) == migrate.Status(("0001_first",), ("0002_wrong",))
+
+
+def test_a_file_may_change_the_search_path(empty_database: Database, folder: Path) -> None:
+    add_revision(folder, "0002_dump", "0001_first", "set local search_path = ''; create table public.dumped (x int);")
+
+    migrate.upgrade(empty_database.dsn, folder)
+
+    assert migrate.status(empty_database.dsn, folder).pending == ()
+    migrate.upgrade(empty_database.dsn, folder)
+
+
+def test_a_new_file_may_come_with_more_than_one_release(empty_database: Database, folder: Path) -> None:
+    migrate.upgrade(empty_database.dsn)
+    add_revision(folder, "0002_one", "0001_first", "create table one (x int);")
+    add_revision(folder, "0003_two", "0002_one", "create table two (x int);")
+    assert migrate.status(empty_database.dsn, folder).pending == ("0002_one", "0003_two")
+
+    migrate.upgrade(empty_database.dsn, folder)
+
+    assert {"one", "two"} <= tables(empty_database.dsn)
+
+
+def test_the_brokers_tables_are_installed_once(empty_database: Database) -> None:
+    migrate.upgrade(empty_database.dsn)
+    with psycopg.connect(empty_database.dsn, autocommit=True) as connection:
+        connection.execute("insert into dramatiq.worker values (gen_random_uuid(), now())")
+
+    migrate.upgrade(empty_database.dsn)
+
+    with psycopg.connect(empty_database.dsn) as connection:
+        assert connection.execute("select count(*) from dramatiq.worker").fetchone() == (1,)
+
+
+def test_a_database_that_is_away_says_so() -> None:
+    with pytest.raises(psycopg.OperationalError):
+        migrate.upgrade("postgresql://nobody@127.0.0.1:9/nothing")
