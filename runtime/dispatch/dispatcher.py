@@ -37,7 +37,7 @@ AWAY_SECONDS = 1.0
 AT_ONCE = 8  # lanes that take effect in parallel
 LEFT_BEHIND_SECONDS = 3.0
 STATUS_SECONDS = 0.3
-STOP_SECONDS = 10.0
+STOP_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -282,6 +282,6 @@ class Dispatcher:
 
 
 def _where(error: BaseException) -> str:
-    """The innermost places it came through, without its text, which may hold the user's words."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    """The innermost of our places that it came through. Its own text may hold the user's words."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
