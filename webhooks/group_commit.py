@@ -11,6 +11,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from db.errors import DatabaseAway
+from db.pool import named
 from db.updates import StoredUpdate, store
 from runtime import metrics
 
@@ -18,6 +19,7 @@ log = structlog.get_logger("veilrun.receiver")
 
 BATCH = 500  # rows in one statement
 WAITING = 10_000  # updates in memory that wait for their commit; more are refused, so that Telegram holds them
+WAITING_BYTES = 64 * 1024 * 1024
 RECONNECT_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 COMMIT_SECONDS = 10  # a table that is locked for longer counts as a database that is away
 STOP_SECONDS = 10.0
@@ -32,6 +34,7 @@ class GroupCommit:
         self._dsn = dsn
         self._on_stored = on_stored
         self._waiting: Batch = []
+        self._waiting_bytes = 0
         self._in_flight: Batch = []
         self._arrived = asyncio.Event()
         self._is_stopping = False
@@ -70,10 +73,12 @@ class GroupCommit:
         """
         if self._is_stopping or self._task is None or self._task.done():
             raise DatabaseAway("updates are not written now")
-        if len(self._waiting) >= WAITING:
+        size = self._waiting_bytes + len(update.body)
+        if len(self._waiting) >= WAITING or size > WAITING_BYTES:
             raise DatabaseAway("too many updates wait for the database")
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((update, stored))
+        self._waiting_bytes = size
         self._arrived.set()
         return stored
 
@@ -83,13 +88,18 @@ class GroupCommit:
                 if not self.is_connected:
                     await self._reconnect()
                 await self._arrived.wait()
-                self._in_flight, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-                if not self._waiting:
-                    self._arrived.clear()
+                self._in_flight = self._next_batch()
                 await self._write_batch(self._in_flight)
                 self._in_flight = []
         finally:
             _refuse(self._in_flight + self._waiting, DatabaseAway("the receiver has stopped"))
+
+    def _next_batch(self) -> Batch:
+        batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        self._waiting_bytes -= sum(len(update.body) for update, _ in batch)
+        if not self._waiting:
+            self._arrived.clear()
+        return batch
 
     async def _reconnect(self) -> None:
         """Try until the database takes a connection, also when nothing arrives: else nobody would call us ready."""
@@ -98,9 +108,8 @@ class GroupCommit:
                 await self._connect()
                 return
             except psycopg.Error as error:
-                self._leave_to_telegram(self._waiting, error)
-                self._waiting = []
-                self._arrived.clear()
+                while self._waiting:
+                    self._leave_to_telegram(self._next_batch(), error)
             await asyncio.sleep(seconds)
 
     async def _write_batch(self, batch: Batch) -> None:
@@ -118,9 +127,7 @@ class GroupCommit:
 
     async def _connect(self) -> None:
         await self._disconnect()
-        connection = await AsyncConnection.connect(
-            self._dsn, autocommit=True, connect_timeout=5, application_name="veilrun-receiver"
-        )
+        connection = await AsyncConnection.connect(named(self._dsn, "receiver"), autocommit=True)
         self._connection = connection
         await connection.execute(f"set statement_timeout = '{COMMIT_SECONDS}s'")
 

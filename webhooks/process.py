@@ -37,6 +37,7 @@ from webhooks.telegram import TelegramWebhook
 
 log = structlog.get_logger("veilrun.web")
 
+KEEP_ALIVE_SECONDS = 75  # Telegram closes an idle connection after 60; if we did first, an update could meet the end
 REGISTER_RETRY_SECONDS = 10.0
 MEASURE_SECONDS = 2.0  # a scrape has little time
 
@@ -61,6 +62,7 @@ def run_web(settings: Settings) -> None:
                 date_header=False,
                 proxy_headers=False,
                 log_config=None,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=10,
             )
         )

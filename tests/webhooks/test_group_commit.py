@@ -185,6 +185,19 @@ async def test_too_many_that_wait_are_refused_at_once(database, monkeypatch) -> 
     await commit.stop()
 
 
+async def test_large_updates_that_wait_do_not_fill_the_memory(database, monkeypatch) -> None:
+    monkeypatch.setattr(group_commit, "WAITING_BYTES", 1000)
+    commit = GroupCommit(database.dsn, lambda _: None)
+    await commit.start()
+
+    waiting = [commit.store(StoredUpdate(1, number, 5, b"x" * 400)) for number in range(2)]
+    with pytest.raises(DatabaseAway):
+        commit.store(StoredUpdate(1, 3, 5, b"x" * 400))
+    await asyncio.gather(*waiting)
+    await commit.store(StoredUpdate(1, 3, 5, b"x" * 400))
+    await commit.stop()
+
+
 async def test_what_waits_at_the_end_is_written_first(database, table) -> None:
     commit = GroupCommit(database.dsn, lambda _: None)
     await commit.start()
