@@ -63,10 +63,10 @@ async def refuse(connection: AsyncConnection, chat_id: int) -> bool:
     """True if this chat is to be told that it has no access: at most once an hour."""
     cursor = await connection.execute(
         """update chats set refused_at = now()
-           where chat_id = %s and (refused_at is null or refused_at < now() - interval '1 hour')""",
+           where chat_id = %s and (refused_at is null or refused_at < now() - interval '1 hour') returning chat_id""",
         (chat_id,),
     )
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None  # in pipeline mode there is no rowcount yet
 
 
 async def migrate(connection: AsyncConnection, old: int, new: int) -> None:

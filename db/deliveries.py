@@ -113,10 +113,10 @@ async def reopen(connection: AsyncConnection, delivery_id: int, chat_id: int) ->
     """Send it again, as somebody in its chat asked for. False unless its outcome is unknown."""
     cursor = await connection.execute(
         """update deliveries set state = 'pending', run_at = now(), woken_at = now(), error = null, ended_at = null
-           where id = %s and chat_id = %s and state = 'unknown'""",
+           where id = %s and chat_id = %s and state = 'unknown' returning id""",
         (delivery_id, chat_id),
     )
-    return cursor.rowcount == 1
+    return await cursor.fetchone() is not None  # in pipeline mode there is no rowcount yet
 
 
 async def postpone(connection: AsyncConnection, delivery_id: int, delay_seconds: float, error: str) -> None:

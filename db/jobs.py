@@ -155,10 +155,10 @@ async def add_input(connection: AsyncConnection, job_id: int, artifact_id: int, 
                select job.id, count(given.position), %(artifact_id)s
                from (select id from jobs where id = %(job_id)s and state = 'queued' for update) as job
                left join job_inputs as given on given.job_id = job.id
-               group by job.id having count(given.position) < %(at_most)s""",
+               group by job.id having count(given.position) < %(at_most)s returning job_id""",
             {"job_id": job_id, "artifact_id": artifact_id, "at_most": at_most},
         )
-        return cursor.rowcount == 1
+        return await cursor.fetchone() is not None  # in pipeline mode there is no rowcount yet
 
 
 async def of_media_group(connection: AsyncConnection, chat_id: int, media_group_id: str) -> Job | None:

@@ -171,4 +171,6 @@ def read_update(body: bytes) -> Update:
             return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as odd:
         return salvaged(body, Update, odd)
+    except RecursionError as error:
+        raise NotUnderstood("the update is nested without end") from error
     return salvaged(body, Update)
