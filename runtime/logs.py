@@ -8,6 +8,9 @@ import structlog
 SECRET_IN_URL = ("httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn.access")
 """Loggers whose INFO and DEBUG lines hold URLs, and so the bot token: kept at WARNING."""
 
+TALKATIVE = ("alembic",)
+"""Loggers that tell of every step that went well."""
+
 
 def configure_logs(level: str) -> None:
     """Log to standard error: readable on a terminal, JSON lines elsewhere."""
@@ -38,5 +41,5 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
-    for name in SECRET_IN_URL:
+    for name in (*SECRET_IN_URL, *TALKATIVE):
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
