@@ -1,8 +1,8 @@
 """What one update costs: reading it, finding its command, and its whole effect in the database.
 
-Reading and finding run against python-telegram-bot's own objects and its own handlers, for the same body. The effect is
-a job that is queued with its status message owed, in one transaction; nothing is rendered or sent. Ours finds the
-arguments as well.
+Reading and finding run against python-telegram-bot's own objects and own handlers, for the same body; ours finds the
+arguments as well. The effect is a job that is queued with its status message owed, in one transaction; nothing is
+rendered or sent.
 """
 
 import argparse
