@@ -20,7 +20,7 @@ log = structlog.get_logger("veilrun.dispatch")
 ALBUM_SECONDS = 1.0
 """How long a job waits for the rest of its album: each photo comes as an update of its own."""
 
-HOOKS_SECONDS = 10.0
+HOOKS_SECONDS = 5.0
 """How long the plugins' `before_invoke` may take, all together: the chat's next message waits for it."""
 
 
