@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 
 
 def body(update_id: int) -> bytes:
-    """An update as a supergroup's topic sends it, about 1000 bytes."""
+    """An update as a supergroup's topic sends it, 987 bytes."""
     user = {
         "id": 123456789,
         "is_bot": False,
@@ -24,7 +24,10 @@ def body(update_id: int) -> bytes:
         "language_code": "en",
     }
     chat = {"id": -1001234567890, "title": "A group with a topic", "is_forum": True, "type": "supergroup"}
-    text = "/f an astronaut riding a horse on the moon, photorealistic, golden hour --ar 16:9"
+    text = (
+        "/f an astronaut riding a horse on the moon, photorealistic, golden hour, long shadows over grey dust, "
+        "the earth rising behind a ridge, fine grain, a wide lens, calm colours, no text --ar 16:9 --steps 4"
+    )
     replied = {
         "message_id": 40,
         "from": user,

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from telegram import Update
 from telegram.ext import Application, TypeHandler
 
-from db.updates import StoredUpdate, store
+from db.updates import StoredUpdate
 from runtime.sandbox.telegram import SandboxTelegram
 from webhooks.app import create_app
 from webhooks.group_commit import GroupCommit
@@ -59,6 +59,9 @@ def ours(port: int, dsn: str) -> None:
 
 def insert(port: int, dsn: str) -> None:
     """The same, but each request commits for itself, on a pool of ten connections."""
+    statement = (
+        "insert into updates (bot_id, update_id, order_key, body) values (%s, %s, %s, %s) on conflict do nothing"
+    )
     pool = AsyncConnectionPool(dsn, min_size=10, max_size=10, open=False, kwargs={"autocommit": True})
 
     class OneByOne(GroupCommit):
@@ -67,7 +70,9 @@ def insert(port: int, dsn: str) -> None:
 
         async def _store_one(self, update: StoredUpdate) -> None:
             async with pool.connection() as connection:
-                await store(connection, [update])
+                await connection.execute(
+                    statement, (update.bot_id, update.update_id, update.order_key, update.body), binary=True
+                )
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
