@@ -8,6 +8,9 @@ import structlog
 SECRET_IN_URL = ("httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn.access")
 """Loggers whose INFO and DEBUG lines hold URLs, and so the bot token: kept at WARNING."""
 
+CHATTY = ("alembic",)
+"""Loggers whose INFO lines tell an operator nothing: kept at WARNING as well."""
+
 TALKATIVE = ("alembic",)
 """Loggers that tell of every step that went well."""
 

@@ -144,6 +144,7 @@ async def test_help_and_a_mistake_are_answered_in_place(deployment: Deployment, 
     ):
         await type_message(page, words)
         await expect(answers(page).last).to_contain_text(answer)
+        await expect(answers(page).last).to_be_in_viewport(ratio=0.9)
     await photographed(page, "help")
     phone = await open_page(phone=True)
     await phone.get_by_text("Did you mean").scroll_into_view_if_needed()

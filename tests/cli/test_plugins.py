@@ -1,41 +1,70 @@
-"""`veilrun plugins`: what an operator learns about the registry file."""
+"""`veilrun plugins`: what is there, and what is wrong with it."""
 
 import json
 from pathlib import Path
 
-import pytest
-from typer.testing import CliRunner, Result
+from tests.cli.conftest import Shell, registry
 
-from runtime.cli import app
-
-
-@pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "plugin_registry.yaml"
-    monkeypatch.setenv("VEILRUN_REGISTRY", str(path))
-    return path
+WHOLE = "{enabled: true}"
 
 
-def veilrun(*words: str) -> Result:
-    return CliRunner().invoke(app, list(words))
+async def test_plugins_are_listed_with_their_state(shell: Shell, tmp_path: Path) -> None:
+    registry(tmp_path, {"flux": WHOLE, "qwen": "{enabled: false}", "ghost": WHOLE})
+
+    table = await shell.run("plugins", "list")
+    listed = {plugin["name"]: plugin for plugin in json.loads((await shell.run("plugins", "list", "--json")).out)}
+
+    assert table.status == 0
+    assert "active" in table.out
+    assert listed["flux"]["commands"] == ["flux"]
+    assert (listed["flux"]["error"], listed["qwen"]["enabled"]) == (None, False)
+    assert listed["ghost"]["error"]
 
 
-def test_check_names_what_works_what_is_faulty_and_what_is_hardly_meant(registry: Path) -> None:
-    registry.write_text("version: 1\naccess: {default: public}\nplugins: {flux: {}, qwn: {}}\n", encoding="utf-8")
+async def test_a_whole_registry_passes_the_check(shell: Shell, tmp_path: Path) -> None:
+    registry(tmp_path, dict.fromkeys(("flux", "qwen", "wan", "sd3"), WHOLE), "http://127.0.0.1:9")
 
-    said = veilrun("plugins", "check")
+    done = await shell.run("plugins", "check")
 
-    assert said.exit_code == 1
-    assert "ok      /flux from flux" in said.output
-    assert "faulty  qwn: no plugin 'qwn' is installed here" in said.output
-    assert "warning plugin_registry.yaml:3: plugins.qwn: no plugin 'qwn' is installed here; did you mean" in said.output
+    assert done.status == 0
+    assert [line.split()[:2] for line in done.out.splitlines()] == [
+        ["ok", f"/{name}"] for name in ("flux", "qwen", "sd3", "wan")
+    ]
 
 
-def test_warnings_alone_are_no_failure(registry: Path) -> None:
-    registry.write_text("version: 1\nplugins: {flux: {}}\n", encoding="utf-8")
+async def test_a_faulty_plugin_fails_the_check_and_spares_the_others(shell: Shell, tmp_path: Path) -> None:
+    registry(tmp_path, {"flux": WHOLE, "ghost": WHOLE})
 
-    said = veilrun("plugins", "check", "--json")
+    done = await shell.run("plugins", "check")
+    said = json.loads((await shell.run("plugins", "check", "--json")).out)
 
-    assert said.exit_code == 0
-    told = json.loads(said.output)
-    assert (told["commands"], told["faulty"], len(told["warnings"])) == (["flux"], {}, 2)
+    assert done.status == 1
+    assert "faulty  ghost: " in done.out
+    assert said["commands"] == ["flux"]
+    assert list(said["faulty"]) == ["ghost"]
+
+
+async def test_mistakes_in_the_file_are_named_with_their_lines(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "plugin_registry.yaml").write_text("version: 1\nplugins:\n  flux: {enabeld: true}\nbackend: []\n")
+
+    done = await shell.run("plugins", "check")
+
+    assert done.status == 1
+    assert "plugin_registry.yaml:3: " in done.err
+    assert "plugin_registry.yaml:4: " in done.err
+
+
+async def test_broken_yaml_is_named_with_its_line(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "plugin_registry.yaml").write_text("version: 1\nplugins: {flux: [\n")
+
+    done = await shell.run("plugins", "list")
+
+    assert done.status == 1
+    assert "plugin_registry.yaml:" in done.complaint
+
+
+async def test_a_registry_that_is_not_there_is_one_line(shell: Shell) -> None:
+    done = await shell.run("plugins", "check")
+
+    assert done.status == 1
+    assert "VEILRUN_REGISTRY" in done.complaint
