@@ -1,5 +1,6 @@
 """Where a command may run, and how much of the fleet it may take."""
 
+import math
 from dataclasses import dataclass, field
 
 from runtime.api.errors import DeclarationError
@@ -21,8 +22,13 @@ class GpuAffinity:
     model_set: str = ""
 
     def __post_init__(self) -> None:
-        if self.vram_gb <= 0:
-            raise DeclarationError(f"vram_gb must be above 0, got {self.vram_gb}")
+        if not _is_number(self.vram_gb) or self.vram_gb <= 0:
+            raise DeclarationError(f"vram_gb must be above 0, got {self.vram_gb!r}")
+        for name, kind in (("prefer", tuple), ("labels", frozenset)):
+            words = getattr(self, name)
+            if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+                raise DeclarationError(f'{name} takes several words, like ("fast",), not {words!r}')
+            object.__setattr__(self, name, kind(words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,14 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("queue_seconds", "load_seconds", "run_seconds", "max_attempts"):
-            if getattr(self, name) <= 0:
-                raise DeclarationError(f"{name} must be above 0, got {getattr(self, name)}")
+            bound = getattr(self, name)
+            if not _is_number(bound) or bound <= 0:
+                raise DeclarationError(f"{name} must be above 0, got {bound!r}")
         for name in ("concurrency", "per_user"):
             bound = getattr(self, name)
-            if bound is not None and bound < 1:
-                raise DeclarationError(f"{name} must be at least 1, or left out for no bound, got {bound}")
+            if bound is not None and (not isinstance(bound, int) or bound < 1):
+                raise DeclarationError(f"{name} must be at least 1, or left out for no bound, got {bound!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from runtime.api.affinity import GpuAffinity, Limits
 from runtime.api.errors import BadArgument, DeclarationError
-from runtime.api.parameters import ImageInput, Parameter, Text, Value
+from runtime.api.parameters import OPTION, ImageInput, Parameter, Text, Value, is_text
 from runtime.api.workflow import Kind, Workflow
 
 _NAME = re.compile(r"[a-z0-9_]{1,32}")  # Bot API, BotCommand.command
@@ -47,6 +47,8 @@ class Command:
     example: str = ""
 
     def __post_init__(self) -> None:
+        if is_text(self.aliases):
+            raise DeclarationError(f"/{self.name}: aliases takes several names, like ({self.aliases!r},)")
         for name in (self.name, *self.aliases):
             if not _NAME.fullmatch(name):
                 raise DeclarationError(f"command {name!r}: Telegram takes 1 to 32 of a-z, 0-9 and _")
@@ -71,6 +73,8 @@ class Command:
         if sum(isinstance(p, ImageInput) for p in self.parameters) > 1:
             raise DeclarationError(f"/{self.name}: declare one ImageInput; its `high` says how many pictures it takes")
         for variant in self.variants:
+            if not OPTION.fullmatch(variant.name):
+                raise DeclarationError(f"/{self.name}: variant {variant.name!r}: lower case letters, digits and -")
             for name, value in variant.defaults.items():
                 if name not in names:
                     raise DeclarationError(

@@ -17,7 +17,7 @@ Scalar: TypeAlias = str | int | float
 Value: TypeAlias = Scalar | list[int]
 
 SEED_MAX = 2**64 - 1  # ComfyUI refuses 2**64 and -1 (POST /prompt, value_bigger_than_max)
-_OPTION = re.compile(r"[a-z][a-z0-9-]{0,31}")
+OPTION = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Parameter(ABC):
 
     def __post_init__(self) -> None:
         for option in (self.name, *self.options):
-            if not _OPTION.fullmatch(option):
+            if not OPTION.fullmatch(option):
                 raise DeclarationError(
                     f"parameter {option!r}: a name is lower case letters, digits and -, e.g. 'steps'"
                 )
@@ -77,6 +77,14 @@ class Text(Parameter):
     default: str | None = None
     max_length: int = 4000
     positional: bool = False
+
+    def __post_init__(self) -> None:
+        super(Text, self).__post_init__()
+        if self.default is not None:
+            try:
+                self.check(self.default)
+            except BadArgument as error:
+                raise DeclarationError(f"{self.name}: the default does not fit: {error}") from error
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -151,6 +159,8 @@ class Integer(Parameter):
 
     def __post_init__(self) -> None:
         super(Integer, self).__post_init__()
+        if self.default is not None and not isinstance(self.default, int):
+            raise DeclarationError(f"{self.name}: default {self.default!r} is no whole number")
         _check_range(self.name, self.low, self.high, self.default)
 
     @property
@@ -200,6 +210,8 @@ class Choice(Parameter):
 
     def __post_init__(self) -> None:
         super(Choice, self).__post_init__()
+        if is_text(self.choices):
+            raise DeclarationError(f"{self.name}: choices takes several words, like ({self.choices!r},)")
         if not self.choices:
             raise DeclarationError(f"{self.name}: name at least one choice")
         if self.default is not None and self.default not in self.choices:
@@ -237,7 +249,7 @@ class Size(Parameter):
             raise DeclarationError(f"{self.name}: low and high must be multiples of {self.multiple_of}")
         try:
             self._checked(*self.default)
-        except BadArgument as error:
+        except (BadArgument, TypeError) as error:
             raise DeclarationError(f"{self.name}: the default does not fit its own bounds: {error}") from error
 
     @property
@@ -286,7 +298,10 @@ class Size(Parameter):
         width, height = math.sqrt(area * ratio), math.sqrt(area / ratio)
         if min(width, height) < self.low or max(width, height) > self.high:
             raise BadArgument(f"--ar {text} is too narrow: a side would leave {self.low} to {self.high} pixels")
-        return self._checked(self._near(width), self._near(height))
+        near = self._near(width), self._near(height)
+        if near[0] * near[1] > self.max_pixels:  # the default is as large as allowed: both sides downwards, then
+            near = self._near(width - self.multiple_of / 2), self._near(height - self.multiple_of / 2)
+        return self._checked(*near)
 
     def _near(self, side: float) -> int:
         rounded = round(side / self.multiple_of) * self.multiple_of
@@ -331,6 +346,8 @@ class Duration(Parameter):
 
     def __post_init__(self) -> None:
         super(Duration, self).__post_init__()
+        if self.fps <= 0 or self.frame_step < 1:
+            raise DeclarationError(f"{self.name}: fps must be above 0 and frame_step at least 1")
         _check_range(self.name, self.low, self.high, self.default)
 
     @property
@@ -347,6 +364,11 @@ class Duration(Parameter):
         if not isinstance(value, int | float):
             raise BadArgument(f"--{self.name} takes a number of seconds, not {value!r}")
         return (round(value * self.fps / self.frame_step) * self.frame_step + 1,)
+
+
+def is_text(value: object) -> bool:
+    """Whether an author wrote ("oil") and meant ("oil",), which Python takes for the letters o, i, l."""
+    return isinstance(value, str)
 
 
 def _decimal(value: Value) -> str:
@@ -366,7 +388,7 @@ def _number(text: str, option: str, low: float, high: float) -> float:
 
 
 def _check_range(name: str, low: float, high: float, default: float | None) -> None:
-    if low > high:
+    if not low <= high:
         raise DeclarationError(f"{name}: low {low} is above high {high}")
     if default is not None and not low <= default <= high:
         raise DeclarationError(f"{name}: default {default} is not from {low} to {high}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from runtime.api.errors import DeclarationError
 from runtime.api.parameters import Scalar
@@ -52,6 +52,8 @@ class Workflow:
 
     def __post_init__(self) -> None:
         check_graph(self.graph, self.source)
+        if self.kind not in get_args(Kind):
+            raise DeclarationError(f"{self.source}: kind is {' or '.join(get_args(Kind))}, not {self.kind!r}")
         if self.output not in self.graph:
             raise DeclarationError(f"{self.source}: output {self.output!r} is no node; it has {_listed(self.graph)}")
         targets = {name: _targets(place, name, self.graph, self.source) for name, place in self.bind.items()}
@@ -113,6 +115,8 @@ def check_graph(graph: Graph, source: str) -> None:
     if "nodes" in graph and "links" in graph:
         raise DeclarationError(f"{source}: this is the editor's format; in ComfyUI choose Workflow > Export (API)")
     for node_id, node in graph.items():
+        if not isinstance(node_id, str):
+            raise DeclarationError(f"{source}: node id {node_id!r} must be text, like '{node_id}'")
         if not isinstance(node, dict) or not isinstance(node.get("class_type"), str):
             raise DeclarationError(f"{source}: node {node_id!r} has no class_type")
         if not isinstance(node.get("inputs"), dict):
@@ -126,13 +130,15 @@ def check_graph(graph: Graph, source: str) -> None:
 
 def _is_link(value: list[Any], graph: Graph) -> bool:
     match value:
-        case [str(node), int()]:
+        case [str(node), int(slot)] if slot >= 0 and slot is not True and slot is not False:
             return node in graph
     return False
 
 
 def _targets(place: str | Sequence[str], name: str, graph: Graph, source: str) -> tuple[tuple[Target, ...], ...]:
-    alternatives = [place] if isinstance(place, str) else list(place)
+    alternatives = [place] if isinstance(place, str) else place
+    if not isinstance(alternatives, Sequence) or not all(isinstance(part, str) for part in alternatives):
+        raise DeclarationError(f"{source}: bind {name!r} takes 'node.input' or a list of such places, not {place!r}")
     return tuple(
         tuple(_target(part.strip(), name, graph, source) for part in alternative.split(","))
         for alternative in alternatives

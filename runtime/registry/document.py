@@ -1,6 +1,7 @@
 """Reads the registry file and says, line by line, what is wrong with it."""
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ Place: TypeAlias = tuple[int | str, ...]
 
 _DUPLICATE = re.compile(r'found duplicate key "(.*?)"')
 EXAMPLE = "see docs/registry.md for a complete example"
+MOST_VALUES = 20_000
+"""Far more than any file holds, far fewer than a few lines of aliases of aliases can unfold to."""
 
 
 class Document:
@@ -49,7 +52,12 @@ def read_document(path: Path) -> Document:
     except OSError as error:
         raise RegistryInvalid((_bare(path, f"cannot be read: {error.strerror}"),)) from error
     tree = _parse(path, text)
-    plain = _plain(tree)
+    try:
+        plain = _plain(tree, itertools.count(1))
+    except (OverflowError, RecursionError):
+        raise RegistryInvalid(
+            (_bare(path, f"its aliases unfold to more than {MOST_VALUES} values", "write out what you mean"),)
+        ) from None
     problems = [_problem(path, tree, *found) for found in _repeated(plain.get("backends"))]
     content: RegistryFile | None = None
     try:
@@ -71,6 +79,8 @@ def _parse(path: Path, text: str) -> CommentedMap:
         raise RegistryInvalid((Problem(path.name, line, column, "", message, hint),)) from None
     except RecursionError:
         raise RegistryInvalid((_bare(path, "nested too deeply", EXAMPLE),)) from None
+    except ValueError as error:  # a date like 2026-99-99, a number of thousands of digits
+        raise RegistryInvalid((_bare(path, f"not YAML: {error}", "put the value in quotes"),)) from None
     except YAMLError as error:
         raise RegistryInvalid((_bare(path, f"not YAML: {str(error).splitlines()[0]}"),)) from None
     if tree is None:
@@ -89,6 +99,8 @@ def _syntax(message: str) -> tuple[str, str]:
         return f"{duplicate[1]!r} is there twice", "keep one of them"
     if "another document" in message:
         return "a second document begins here", "take the line `---` out"
+    if "alias" in message:
+        return f"not YAML: {message}", "define it with & before, or put the value in quotes"
     if message.startswith("found character"):
         return f"not YAML: {message}", "put the value in quotes"
     return f"not YAML: {message}", "look for a missing bracket, quote or colon just before"
@@ -110,11 +122,14 @@ def _repeated(backends: object) -> Iterator[tuple[Place, str, str]]:
                 yield ("backends", index, key), message, hint
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, counter: Iterator[int]) -> Any:
+    """`value` in plain types, aliases unfolded. Raises: OverflowError when that is more than MOST_VALUES."""
+    if next(counter) > MOST_VALUES:
+        raise OverflowError
     if isinstance(value, dict):
-        return {key if isinstance(key, str) else str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, counter) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, counter) for item in value]
     if isinstance(value, ScalarBoolean):  # what `&anchor true` is read as: an int
         return bool(value)
     for simple in (bool, int, float, str):
@@ -137,6 +152,10 @@ def _explained(path: Path, tree: Any, error: ErrorDetails) -> Problem:
     elif kind == "missing":
         message, hint = f"{place[-1]!r} is missing", f"add `{place[-1]}: …`; {EXAMPLE}"
         place = place[:-1]
+    elif given is None:
+        message, hint = "it is empty", _filling(place, kind)
+    elif kind in ("int_type", "int_from_float") and isinstance(given, float):
+        message, hint = f"{_shown(given)} is no whole number", "write it without a point, like 1"
     elif kind == "literal_error":
         message, hint = f"{_shown(given)} is not allowed", f"write {error['ctx']['expected']}"
     elif kind in ("int_type", "float_type", "int_parsing", "float_parsing"):
@@ -144,7 +163,7 @@ def _explained(path: Path, tree: Any, error: ErrorDetails) -> Problem:
     elif kind == "bool_type":
         message, hint = f"{_shown(given)} is neither true nor false", "write true or false"
     elif kind in ("list_type", "dict_type", "model_type"):
-        wanted = "a list, like [a, b]" if kind == "list_type" else "keys and values, like {enabled: true}"
+        wanted = "a list, like [a, b]" if kind == "list_type" else f"keys and values, like {_like(place)}"
         message, hint = f"{_shown(given)} does not fit here", f"write {wanted}"
     elif kind == "string_type":
         message, hint = f"{_shown(given)} is not text", "put it in quotes"
@@ -157,8 +176,29 @@ def _explained(path: Path, tree: Any, error: ErrorDetails) -> Problem:
     return _problem(path, tree, place, message, hint)
 
 
+def _filling(place: Place, kind: str) -> str:
+    """What to write where nothing stands."""
+    if kind == "list_type":
+        return "write a list, like [a, b], or leave the key out"
+    if kind in ("dict_type", "model_type"):
+        rest = "" if isinstance(place[-1], int) else ", or leave the key out"
+        return f"write keys and values, like {_like(place)}{rest}"
+    return "write a value after it"
+
+
+def _like(place: Place) -> str:
+    """An example of the section at `place`."""
+    if place[:1] == ("backends",):
+        return '{name: gpu-a, url: "http://127.0.0.1:8188", vram_gb: 24}'
+    if len(place) == 2:
+        return "{enabled: true}"
+    examples = {"access": "{allow_users: [123456]}", "plugins": "{flux: {enabled: true}}"}
+    examples |= {"limits": "{per_user: 1}", "affinity": "{vram_gb: 24}", "defaults": "{steps: 4}"}
+    return examples.get(str(place[-1]), "{key: value}")
+
+
 def _shown(value: Any) -> str:
-    text = "nothing" if value is None else repr(value)
+    text = repr(value)
     return text if len(text) <= 40 else text[:39] + "…"
 
 

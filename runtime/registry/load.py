@@ -8,7 +8,15 @@ from pathlib import Path
 from runtime.api import BadArgument, Command, GpuAffinity, Limits, Parameter, Seed, Value
 from runtime.registry.document import Document, Place, read_document
 from runtime.registry.errors import PluginUnusable, Problem, RegistryInvalid
-from runtime.registry.plugins import LoadedPlugin, PluginState, failure, installed_plugins, load_plugin, origin
+from runtime.registry.plugins import (
+    Installed,
+    LoadedPlugin,
+    PluginState,
+    failure,
+    installed_plugins,
+    load_plugin,
+    origin,
+)
 from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Registry
 from runtime.registry.schema import AffinitySection, LimitsSection, PluginSection
 
@@ -23,6 +31,7 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
     Raises: RegistryInvalid; PluginUnusable if `strict`.
     """
     document = read_document(path)
+    installed = installed_plugins()
     commands: dict[str, LoadedCommand] = {}
     owners: dict[str, str] = dict.fromkeys(BUILT_IN, "veilrun itself")
     loaded: list[LoadedPlugin] = []
@@ -30,15 +39,15 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
     problems: list[Problem] = []
     for name, section in document.content.plugins.items():
         if not section.enabled:
-            states.append(_not_enabled(name))
+            states.append(_not_enabled(name, installed))
             continue
         try:
-            plugin = load_plugin(name, section.package, section.config)
+            plugin = load_plugin(name, section.package, section.config, installed)
             _check_names(plugin, owners)
         except PluginUnusable as error:
             if strict:
                 raise
-            faulty = replace(_not_enabled(name), enabled=True, error=str(error), traceback=failure(error))
+            faulty = replace(_not_enabled(name, installed), enabled=True, error=str(error), traceback=failure(error))
             states.append(faulty)
             continue
         problems += _unknown_defaults(document, plugin, section)
@@ -57,9 +66,9 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
         backends=_backends(document),
         access=_access(document),
         commands=commands,
-        plugins=(*states, *(_not_enabled(name) for name in _not_named(states))),
+        plugins=(*states, *(_not_enabled(name, installed) for name in _not_named(states, installed))),
         loaded=tuple(loaded),
-        warnings=tuple(sorted(_doubts(document), key=lambda problem: (problem.line, problem.column))),
+        warnings=tuple(sorted(_doubts(document, installed), key=lambda problem: (problem.line, problem.column))),
     )
 
 
@@ -72,17 +81,17 @@ def _check_names(plugin: LoadedPlugin, owners: dict[str, str]) -> None:
             taken[name] = plugin.name
 
 
-def _not_enabled(name: str) -> PluginState:
-    point = installed_plugins().get(name)
-    return PluginState(name, False, *origin(point)) if point else PluginState(name, False)
+def _not_enabled(name: str, installed: Installed) -> PluginState:
+    points = installed.get(name, ())
+    return PluginState(name, False, *origin(points[0])) if len(points) == 1 else PluginState(name, False)
 
 
-def _not_named(states: list[PluginState]) -> list[str]:
+def _not_named(states: list[PluginState], installed: Installed) -> list[str]:
     """Installed plugins that the file does not mention."""
-    return sorted(installed_plugins().keys() - {state.name for state in states})
+    return sorted(installed.keys() - {state.name for state in states})
 
 
-def _doubts(document: Document) -> Iterator[Problem]:
+def _doubts(document: Document, installed: Installed) -> Iterator[Problem]:
     """What is allowed, and most likely not meant."""
     content = document.content
     access = content.access
@@ -94,9 +103,9 @@ def _doubts(document: Document) -> Iterator[Problem]:
         yield document.problem(("backends",), "there is no backend, so no command can run", "add your ComfyUI server")
     known = [backend.name for backend in content.backends] + [b.device for b in content.backends if b.device]
     for name, section in content.plugins.items():
-        if section.enabled and section.package is None and name not in installed_plugins():
+        if section.enabled and section.package is None and name not in installed:
             yield document.problem(
-                ("plugins", name), f"no plugin {name!r} is installed here", _meant(name, sorted(installed_plugins()))
+                ("plugins", name), f"no plugin {name!r} is installed here", _meant(name, sorted(installed))
             )
         for index, preferred in enumerate(section.affinity.prefer or ()):
             if preferred not in known:
@@ -151,9 +160,11 @@ def _merged(
     return changed, problems
 
 
-def _with_default(parameter: Parameter, value: Value) -> Parameter:
+def _with_default(parameter: Parameter, value: Value | None) -> Parameter:
     if isinstance(parameter, Seed) or "default" not in {field.name for field in fields(parameter)}:
         raise BadArgument(f"{parameter.name} cannot have a default")
+    if value is None:
+        raise BadArgument("it is empty")
     checked = parameter.check(value)
     return replace(parameter, default=tuple(checked) if isinstance(checked, list) else checked)  # type: ignore[call-arg]
 

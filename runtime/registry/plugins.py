@@ -3,18 +3,25 @@
 import importlib.metadata
 import inspect
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pluggy
+import structlog
 from packaging.utils import canonicalize_name
 
 from runtime.api import API_VERSION, NAMESPACE, Command, hooks
 from runtime.registry.errors import PluginUnusable
 
 GROUP = "veilrun.plugins"
+Installed: TypeAlias = Mapping[str, tuple[importlib.metadata.EntryPoint, ...]]
+"""Plugin name -> every entry point of that name, each of another distribution."""
+
 OLDEST_API = 1
+
+log = structlog.get_logger("veilrun.registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +49,24 @@ class LoadedPlugin:
     config: Mapping[str, Any]
 
 
-def installed_plugins() -> dict[str, importlib.metadata.EntryPoint]:
-    """Entry points of the group `veilrun.plugins`, by name."""
-    return {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+def installed_plugins() -> Installed:
+    """Entry points of the group `veilrun.plugins`, by name.
+
+    A distribution whose metadata cannot be read offers nothing; of two on sys.path, the first hides the other.
+    """
+    found: dict[str, tuple[importlib.metadata.EntryPoint, ...]] = {}
+    seen: set[str] = set()
+    for distribution in importlib.metadata.distributions():
+        try:
+            name = canonicalize_name(distribution.name)
+            points = tuple(distribution.entry_points.select(group=GROUP))
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:  # whatever importlib trips over
+            log.warning("metadata of a distribution cannot be read", error=type(error).__name__)
+            continue
+        for point in points if name not in seen else ():
+            found[point.name] = (*found.get(point.name, ()), point)
+        seen.add(name)
+    return found
 
 
 def origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
@@ -52,21 +74,21 @@ def origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
     return (point.dist.version, point.dist.name) if point.dist else ("", point.value)
 
 
-def load_plugin(name: str, package: str | None, config: Mapping[str, Any]) -> LoadedPlugin:
+def load_plugin(name: str, package: str | None, config: Mapping[str, Any], installed: Installed) -> LoadedPlugin:
     """Load the plugin. Raises: PluginUnusable with the reason; its cause is what the plugin raised, if it did."""
-    point = _entry_point(name, package)
-    try:
+    point = _entry_point(name, package, installed)
+    with _guarded(f"importing {point.value}"):
         module = point.load()
-    except (Exception, SystemExit) as error:  # whatever a third party's module does at import
-        raise PluginUnusable(f"importing {point.value} failed: {_described(error)}") from error
-    _check_api(module)
+        wanted = getattr(module, "VEILRUN_API", API_VERSION)
+    _check_api(wanted)
     manager = pluggy.PluginManager(NAMESPACE)
     manager.add_hookspecs(hooks)
-    try:
-        manager.register(module, name)
-        manager.check_pending()
-    except (pluggy.PluginValidationError, ValueError) as error:
-        raise PluginUnusable(f"a hook does not fit: {str(error).splitlines()[-1].strip()}") from error
+    with _guarded(f"looking for hooks in {point.value}"):
+        try:
+            manager.register(module, name)
+            manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            raise PluginUnusable(f"a hook does not fit: {str(error).splitlines()[-1].strip()}") from error
     _check_hooks(manager, point.value)
     version, source = origin(point)
     return LoadedPlugin(name, version, source, manager.hook, _commands(manager, config), config)
@@ -77,19 +99,32 @@ def failure(error: PluginUnusable) -> str | None:
     return "".join(traceback.format_exception(error.__cause__)) if error.__cause__ else None
 
 
-def _entry_point(name: str, package: str | None) -> importlib.metadata.EntryPoint:
-    points = [point for point in importlib.metadata.entry_points(group=GROUP) if point.name == name]
+@contextmanager
+def _guarded(action: str) -> Iterator[None]:
+    """Whatever a third party's code raises, short of the operator's Ctrl-C, is PluginUnusable."""
+    try:
+        yield
+    except (PluginUnusable, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a panic in a compiled module is no Exception either
+        raise PluginUnusable(f"{action} failed: {_described(error)}") from error
+
+
+def _entry_point(name: str, package: str | None, installed: Installed) -> importlib.metadata.EntryPoint:
+    points = installed.get(name, ())
     if package is not None:
-        points = [p for p in points if p.dist and canonicalize_name(p.dist.name) == canonicalize_name(package)]
+        points = tuple(p for p in points if canonicalize_name(origin(p)[1]) == canonicalize_name(package))
+    if len(points) > 1:
+        rivals = " and ".join(origin(point)[1] for point in points)
+        raise PluginUnusable(f"{rivals} each offer a plugin {name!r}; say which one with `package:`")
     if points:
         return points[0]
-    known = ", ".join(sorted(installed_plugins())) or "none"
+    known = ", ".join(sorted(installed)) or "none"
     cure = f"pip install {package}" if package else "install its package, or correct the name"
     raise PluginUnusable(f"no plugin {name!r} is installed here (there are: {known}); {cure}")
 
 
-def _check_api(module: object) -> None:
-    wanted = getattr(module, "VEILRUN_API", API_VERSION)
+def _check_api(wanted: object) -> None:
     if not isinstance(wanted, int) or isinstance(wanted, bool):
         raise PluginUnusable(f"its VEILRUN_API is {wanted!r}; it must be a whole number, like {API_VERSION}")
     if not OLDEST_API <= wanted <= API_VERSION:
@@ -109,11 +144,9 @@ def _check_hooks(manager: pluggy.PluginManager, source: str) -> None:
 
 def _commands(manager: pluggy.PluginManager, config: Mapping[str, Any]) -> tuple[Command, ...]:
     caller = manager.hook.register_commands
-    try:
+    with _guarded("register_commands"):
         answers: list[object] = caller(config=config)
         offered = [item for answer in answers for item in (answer if isinstance(answer, Iterable) else (answer,))]
-    except (Exception, SystemExit) as error:  # whatever a third party's hook does
-        raise PluginUnusable(f"register_commands failed: {_described(error)}") from error
     if len(answers) < len(caller.get_hookimpls()):  # pluggy leaves out None
         raise PluginUnusable("register_commands returned None, not a list of commands")
     commands = tuple(command for command in offered if isinstance(command, Command))
@@ -124,5 +157,8 @@ def _commands(manager: pluggy.PluginManager, config: Mapping[str, Any]) -> tuple
 
 
 def _described(error: BaseException) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
+    try:
+        text = next(iter(str(error).splitlines()), "")
+    except Exception:  # noqa: BLE001 - its own __str__ may be as broken as the rest
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -117,16 +117,18 @@ class Registry:
         for plugin in self.loaded:
             try:
                 self._called(plugin, "after_invoke", invocation, outcome=outcome)
-            except (PluginFailed, Veto) as error:  # the class only: its text may hold the user's words
+            except PluginFailed as error:  # the class only: its text may hold the user's words
                 log.warning("after_invoke failed", plugin=plugin.name, error=type(error.__cause__ or error).__name__)
 
     def _called(self, plugin: LoadedPlugin, hook: str, invocation: Invocation, **more: Any) -> list[Any]:
         seen = replace(invocation, arguments=copy.deepcopy(dict(invocation.arguments)), config=plugin.config)
         try:
             answers: list[Any] = getattr(plugin.hook, hook)(invocation=seen, **more)
-        except Veto:
+        except KeyboardInterrupt:
             raise
-        except (Exception, SystemExit) as error:  # whatever a third party's hook does
+        except BaseException as error:  # whatever a third party's hook does
+            if isinstance(error, Veto) and hook == "before_invoke":
+                raise
             raise PluginFailed(plugin.name, hook, type(error).__name__) from error
         return answers
 

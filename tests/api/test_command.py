@@ -115,7 +115,21 @@ def test_a_digest_changes_with_graph_and_bindings_only() -> None:
             "/paint --fast: default for steps: --steps must be from 1 to 9, not 99",
         ),
         (lambda: varied(workflow=replace(WORKFLOW, kind="video")), "every variant must give the same kind of result"),
+        (lambda: linked(["a", True]), "a.x links to ['a', True]"),
+        (lambda: linked(["a", -1]), "a.x links to ['a', -1]"),
+        (lambda: Workflow(graph={1: {}}, bind={}, output="a"), "node id 1 must be text, like '1'"),  # type: ignore[dict-item]
+        (lambda: bound(prompt=5), "bind 'prompt' takes 'node.input' or a list of such places, not 5"),
+        (lambda: bound(prompt=[("words", "text")]), "bind 'prompt' takes 'node.input' or a list of such places"),
+        (lambda: replace(WORKFLOW, kind="audio"), "workflow: kind is image or video, not 'audio'"),
+        (lambda: replace(PLAIN, aliases="pt"), "/paint: aliases takes several names, like ('pt',)"),
+        (lambda: varied(name="Very Fast"), "/paint: variant 'Very Fast': lower case letters, digits and -"),
         (lambda: GpuAffinity(vram_gb=0), "vram_gb must be above 0, got 0"),
+        (lambda: GpuAffinity(vram_gb=float("nan")), "vram_gb must be above 0, got nan"),
+        (lambda: GpuAffinity(vram_gb="24"), "vram_gb must be above 0, got '24'"),  # type: ignore[arg-type]
+        (lambda: GpuAffinity(8, prefer="RTX 4090"), "prefer takes several words"),  # type: ignore[arg-type]
+        (lambda: GpuAffinity(8, labels="fast"), "labels takes several words"),  # type: ignore[arg-type]
+        (lambda: Limits(load_seconds=float("inf")), "load_seconds must be above 0, got inf"),
+        (lambda: Limits(concurrency=1.5), "concurrency must be at least 1"),  # type: ignore[arg-type]
         (lambda: Limits(run_seconds=0), "run_seconds must be above 0, got 0"),
         (lambda: Limits(per_user=0), "per_user must be at least 1, or left out for no bound, got 0"),
     ],
@@ -137,6 +151,34 @@ def with_parameters(*parameters: Any) -> Command:
 
 def varied(**changes: Any) -> Command:
     return replace(PLAIN, variants=(replace(Variant("fast", "faster", WORKFLOW, GpuAffinity(8)), **changes),))
+
+
+def test_words_of_an_affinity_may_come_in_any_collection() -> None:
+    affinity = GpuAffinity(8, prefer=["gpu-a"], labels=("fast", "fast"))  # type: ignore[arg-type]
+
+    assert (affinity.prefer, affinity.labels) == (("gpu-a",), frozenset({"fast"}))
+
+
+def test_a_filled_graph_shares_nothing_with_the_template_or_the_next_one() -> None:
+    first, second = WORKFLOW.fill({}), WORKFLOW.fill({})
+    first["save"]["inputs"]["images"][1] = 9
+    first["words"]["class_type"] = "Other"
+
+    assert second == WORKFLOW.graph == GRAPH
+    assert GRAPH["save"]["inputs"]["images"] == ["words", 0]
+
+
+def test_too_few_values_for_a_binding_are_told_with_the_place() -> None:
+    with pytest.raises(DeclarationError, match="workflow: size has 1 values for 2 places"):
+        WORKFLOW.fill({"size": [512]})
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[]", b"null", b'{"1": 5}'])
+def test_a_file_that_is_no_graph_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "graph.json").write_bytes(content)
+
+    with pytest.raises(DeclarationError, match=r"^graph\.json: "):
+        Workflow.load(tmp_path / "graph.json", bind={}, output="save")
 
 
 def test_a_variant_has_its_own_workflow_affinity_and_defaults() -> None:

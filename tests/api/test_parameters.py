@@ -142,6 +142,14 @@ def test_every_parameter_says_how_it_is_written(parameter: Parameter, usage: str
         lambda: Size(multiple_of=0),
         lambda: Size(low=250),
         lambda: Duration(default=9),
+        lambda: Integer("steps", default=4.5),  # type: ignore[arg-type]
+        lambda: Float("cfg", low=float("nan")),
+        lambda: Choice("style", choices="ab"),  # type: ignore[arg-type]
+        lambda: Size(default=(1024,)),  # type: ignore[arg-type]
+        lambda: Duration(fps=0),
+        lambda: Duration(frame_step=0),
+        lambda: Text("note", default=""),
+        lambda: Text("note", default="four", max_length=3),
         lambda: ImageInput(low=2, high=1),
         lambda: ImageInput(low=0, high=0),
     ],

@@ -12,6 +12,7 @@ from plugins.sd3 import sd3
 from plugins.wan import wan
 from runtime.api import Command, Graph, Invocation, Workflow
 from runtime.dispatch.arguments import parse_arguments
+from runtime.registry import load_registry
 from runtime.worker.graph import fill_graph
 
 ROOT = Path(plugins.__file__).parent
@@ -81,7 +82,17 @@ def test_flux_writes_the_prompt_into_both_text_encoders() -> None:
 
 def test_flux_dev_is_other_weights_20_steps_and_a_model_set_of_its_own() -> None:
     graph = filled(flux, "a red kite --dev --seed 7")
+    template = flux.workflow_of("dev")
 
+    assert changes(template, graph) == {
+        "positive.clip_l": "a red kite",
+        "positive.t5xxl": "a red kite",
+        "sampler.seed": 7,
+    }
+    assert {model.name for model in template.models} - {model.name for model in flux.workflow.models} == {
+        "flux1-dev.safetensors"
+    }
+    assert filled(flux, "a red kite --dev --steps 30")["sampler"]["inputs"]["steps"] == 30
     assert graph["model"]["inputs"]["unet_name"] == "flux1-dev.safetensors"
     assert graph["sampler"]["inputs"]["steps"] == 20
     assert flux.affinity_of("dev").model_set != flux.affinity_of(None).model_set
@@ -141,9 +152,10 @@ def test_qwen_shows_further_pictures_to_both_text_encoders(count: int) -> None:
     uploads = tuple(f"{number}.png" for number in range(1, count + 1))
     graph = filled(qwen, "put them together", *uploads)
 
-    built = build_workflow(Invocation("qwen", {}, uploads=uploads), graph)
+    registry = load_registry(ROOT.parent / "plugin_registry.yaml", strict=True)
+    built = registry.build_workflow(Invocation("qwen", {}, uploads=uploads), graph)
 
-    assert built is not None
+    assert built.keys() - graph.keys() == {f"image{number}" for number in range(2, count + 1)}
     assert [built[node]["inputs"]["image"] for node in built if built[node]["class_type"] == "LoadImage"] == list(
         uploads
     )

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,24 @@ def picture(machine: Machine) -> Path:
     return path
 
 
+def test_the_wheel_holds_all_that_is_not_python(machine: Machine) -> None:
+    """Graphs, texts, migrations, the chat page: whatever file is in the packages is installed."""
+    packages = ("runtime", "plugins", "db", "webhooks")
+    files = (path for package in packages for path in ROOT.joinpath(package).rglob("*") if path.is_file())
+    kinds = {".json", ".toml", ".sql", ".html", ".js", ".css", ".svg"}
+    (wheel,) = machine.folder.glob("wheels/veilrun-*.whl")
+
+    held = set(zipfile.ZipFile(wheel).namelist())
+
+    expected = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    assert kinds <= {Path(name).suffix for name in expected}
+    assert expected <= held
+    assert {name.partition("/")[0] for name in held} == {
+        *packages,
+        f"{wheel.name.removesuffix('-py3-none-any.whl')}.dist-info",
+    }
+
+
 LOAD = """
 import json, pathlib, runtime, acme_enlarge
 from runtime.api import Invocation
@@ -117,6 +136,14 @@ def test_it_is_listed_but_not_active_until_the_operator_enables_it(machine: Mach
     assert listed["enlarge"]["commands"] == []
 
 
+def test_check_says_that_it_works(machine: Machine) -> None:
+    machine.write_registry("enlarge: {}")
+
+    checked = json.loads(machine.veilrun("plugins", "check", "--json").stdout)
+
+    assert (checked["commands"], checked["faulty"]) == (["enlarge"], {})
+
+
 async def test_its_command_runs(machine: Machine, picture: Path, tmp_path: Path) -> None:
     machine.write_registry("enlarge: {config: {most_megapixels: 8}}")
     out = tmp_path / "out.png"
@@ -125,8 +152,16 @@ async def test_its_command_runs(machine: Machine, picture: Path, tmp_path: Path)
         words = ("invoke", "big", "--megapixels", "0.5", "-i", picture, "-o", out, "--backend", comfyui.url)
         done = await asyncio.to_thread(machine.veilrun, *words)
 
+    (graph,) = comfyui.graphs
+    assert {node: graph[node]["class_type"] for node in graph} == {
+        "image": "LoadImage",
+        "scaled": "ImageScaleToTotalPixels",
+        "save": "SaveImage",
+    }
+    assert graph["scaled"]["inputs"]["megapixels"] == 0.5
     assert str(out) in done.stdout.replace("\n", "")
     with Image.open(out) as enlarged:
+        assert enlarged.format == "PNG"
         assert 500_000 < enlarged.width * enlarged.height < 550_000
 
 

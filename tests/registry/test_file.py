@@ -129,12 +129,33 @@ def test_every_problem_is_named_at_once_in_the_order_of_the_file(load: Load) -> 
         (b"version: 1\n---\nversion: 1\n", 2, "a second document begins here; take the line `---` out"),
         (b"version: [1\naccess: {}\n", 2, "not YAML: "),
         (b"version: 1\nplugins: @x\n", 2, "not YAML: found character '@'"),
-        (b"version: 1\nplugins: " + b"[" * 3000, 1, "nested too deeply"),
+        (b"version: 1\nplugins: " + b"[" * 500 + b"]" * 500, 1, "nested too deeply"),
+        (b"version: 1.0\n", 1, "version: 1.0 is no whole number; write it without a point, like 1"),
+        (
+            b"version: 1\nplugins: *x\n",
+            2,
+            "found undefined alias 'x'; define it with & before, or put the value in quotes",
+        ),
+        (b"version: 1\nbackends: &b [*b]\n", 2, "backends[0]: it is empty; write keys and values, like {name: gpu-a, "),
+        (b"version: " + b"9" * 5000, 1, "put the value in quotes"),
+        (b"version: 1\nplugins: {flux: {config: {day: 2026-99-99}}}\n", 1, "put the value in quotes"),
+        (b"version: 1\naccess:\n", 2, "access: it is empty; write keys and values, like {allow_users: [123456]}, or"),
+        (b"version: 1\nplugins:\n", 2, "plugins: it is empty; write keys and values, like {flux: {enabled: true}}, or"),
+        (
+            b"version: 1\nplugins: {flux: {limits: }}\n",
+            2,
+            "flux.limits: it is empty; write keys and values, like {per_user",
+        ),
+        (b"version: 1\nplugins: {flux: {enabled: }}\n", 2, "plugins.flux.enabled: it is empty; write a value after it"),
         (b"version: true\n", 1, "version: True is not a number"),
         (b"version: '1'\n", 1, "version: '1' is not a number"),
-        (b"version: 1\nbackends:\n", 2, "backends: nothing does not fit here; write a list, like [a, b]"),
+        (b"version: 1\nbackends:\n", 2, "backends: it is empty; write a list, like [a, b], or leave"),
         (b"version: 1\nplugins: [flux]\n", 2, "plugins: ['flux'] does not fit here; write keys and values"),
-        (b"version: 1\nplugins:\n  flux:\n", 3, "plugins.flux: nothing does not fit here; write keys and values"),
+        (
+            b"version: 1\nplugins:\n  flux:\n",
+            3,
+            "plugins.flux: it is empty; write keys and values, like {enabled: true}",
+        ),
         (b"version: 1\nplugins: {a b: {}}\n", 2, "'a b' is no name; use letters, digits, - _ and ."),
         (b"version: 1\nplugins: {flux: {enabled: yes}}\n", 2, "'yes' is neither true nor false; write true or false"),
         (b"version: 1\n7: x\n", 2, "unknown key '7'; allowed here: version, access, backends, plugins"),
@@ -149,7 +170,11 @@ def test_every_problem_is_named_at_once_in_the_order_of_the_file(load: Load) -> 
         (b"version: 1\nplugins:\n  flux: {defaults: {size: 1000x1000}}\n", 3, "the nearest is 992x992"),
         (b"version: 1\nplugins:\n  flux: {defaults: {seed: 5}}\n", 3, "seed cannot have a default"),
         (b"version: 1\nplugins:\n  qwen: {defaults: {image: x}}\n", 3, "image cannot have a default"),
-        (b"version: 1\nplugins:\n  sd3: {defaults: {negative: }}\n", 3, "negative must be text, not None"),
+        (
+            b"version: 1\nplugins:\n  sd3: {defaults: {negative: }}\n",
+            3,
+            "defaults.negative: it is empty; as in --negative <text>",
+        ),
         (b"version: 1\nplugins:\n  sd3: {defaults: {negative: 5}}\n", 3, "negative must be text, not 5"),
     ],
 )
@@ -209,6 +234,35 @@ def test_vram_is_a_finite_number_above_0(load: Load, number: str) -> None:
     (problem,) = problems_of(load, f"version: 1\nbackends:\n  - {{name: a, url: 'http://a', vram_gb: {number}}}\n")
 
     assert problem.path == "backends[0].vram_gb"
+
+
+@pytest.mark.parametrize("number", ["99", "9", "-1", "1.5", "'1'", "true", ""])
+def test_lookahead_is_a_whole_number_from_0_to_8(load: Load, number: str) -> None:
+    (problem,) = problems_of(
+        load, f"version: 1\nbackends:\n  - {{name: a, url: 'http://a', vram_gb: 8,\n     lookahead: {number}}}\n"
+    )
+
+    assert (problem.path, problem.line, problem.column) == ("backends[0].lookahead", 4, 6)
+
+
+@pytest.mark.parametrize("limit", ["queue_seconds", "load_seconds", "run_seconds", "concurrency", "per_user"])
+@pytest.mark.parametrize("number", ["0", "-1", ".nan", "5m", "true"])
+def test_no_limit_is_0_or_no_number(load: Load, limit: str, number: str) -> None:
+    (problem,) = problems_of(load, f"version: 1\nplugins:\n  flux:\n    limits:\n      {limit}: {number}\n")
+
+    assert (problem.path, problem.line) == (f"plugins.flux.limits.{limit}", 5)
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(load: Load) -> None:
+    bomb = "version: 1\nplugins: {flux: {config: {a: &a [x, x, x, x, x, x, x, x, x, x]"
+    for letter, before in zip("bcdefghij", "abcdefghi", strict=True):
+        bomb += f", {letter}: &{letter} [{', '.join([f'*{before}'] * 10)}]"
+
+    (problem,) = problems_of(load, bomb + "}}}\n")
+
+    assert str(problem) == (
+        "plugin_registry.yaml:1: its aliases unfold to more than 20000 values; write out what you mean"
+    )
 
 
 def test_two_spellings_of_one_address_are_one_server() -> None:

@@ -69,6 +69,7 @@ def test_each_plugin_sees_its_own_config_and_nobody_else_s(shelf: Shelf, load: L
     [
         ("raise RuntimeError(invocation.arguments['prompt'])", "RuntimeError"),
         ("raise SystemExit(1)", "SystemExit"),
+        ("raise GeneratorExit", "GeneratorExit"),
         ("return 'fine'", "it must return None or an Invocation"),
         ("return {'prompt': 'fine'}", "it must return None or an Invocation"),
         ("return invocation.amended(steps=10)", "it gave a wrong steps"),
@@ -123,6 +124,7 @@ def test_graphs_chain_and_the_given_one_stays_as_it_is(shelf: Shelf, load: Load)
     [
         ("raise KeyError('a cat')", "KeyError"),
         ("raise SystemExit(1)", "SystemExit"),
+        ("raise Veto('too late')", "Veto"),
         ("return []", "its graph: a graph is a JSON object of nodes, and has at least one"),
         ("return {}", "its graph: a graph is a JSON object of nodes, and has at least one"),
         ("return {'save': {'inputs': {}}}", "its graph: node 'save' has no class_type"),

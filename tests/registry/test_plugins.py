@@ -1,5 +1,6 @@
 """Finding and loading plugins: a broken one is skipped and explained, the others go on."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,19 +38,44 @@ def test_both_names_of_flux_are_flux(load: Load) -> None:
 
 
 def test_installed_is_not_active(shelf: Shelf, load: Load) -> None:
-    shelf.install("acme", "raise SystemExit('imported, though nobody asked')\n")
+    acme = shelf.install("acme", "raise SystemExit('imported, though nobody asked')\n")
+    late = shelf.install("late", GOOD)
 
-    registry = load("version: 1\nplugins: {flux: {enabled: false}, gone: {enabled: false}}\n")
+    registry = load("version: 1\nplugins: {flux: {enabled: false}, gone: {enabled: false}, late: {enabled: false}}\n")
 
+    assert not {acme, late} & sys.modules.keys()
     assert registry.commands == {}
     states = {state.name: (state.enabled, state.error) for state in registry.plugins}
-    assert states == dict.fromkeys(("flux", "gone", "acme", "qwen", "sd3", "wan"), (False, None))
+    assert states == dict.fromkeys(("flux", "gone", "late", "acme", "qwen", "sd3", "wan"), (False, None))
 
 
 BROKEN = {
     "raises at import": ("raise RuntimeError('no GPU at home')", "RuntimeError: no GPU at home", True),
     "leaves at import": ("import sys; sys.exit(3)", "failed: SystemExit: 3", True),
     "misses a module": ("import no_such_module_here", "ModuleNotFoundError: No module named", True),
+    "panics at import": ("class Panic(BaseException): ...\nraise Panic('in Rust')", "failed: Panic: in Rust", True),
+    "is cancelled at import": ("import asyncio\nraise asyncio.CancelledError", "failed: CancelledError", True),
+    "raises what cannot be shown": (
+        "class Worse(Exception):\n    def __str__(self): raise self\nraise Worse",
+        "failed: Worse",
+        True,
+    ),
+    "fails when looked at": (
+        "def __getattr__(name): raise RuntimeError(name)",
+        "RuntimeError: VEILRUN_API",
+        True,
+    ),
+    "declares a word for words": (
+        "GpuAffinity(8, prefer='RTX 4090')",
+        "DeclarationError: prefer takes several words",
+        True,
+    ),
+    "registers a dict": (
+        "@hookimpl\ndef register_commands(): return {'up': 1}",
+        "returned a str, not a Command",
+        False,
+    ),
+    "is for a far later veilrun": ("VEILRUN_API = 99\n" + GOOD, "plugin API 99, this veilrun has 1: upgrade", False),
     "is no Python": ("def (:", "SyntaxError", True),
     "has no hook": ("def register_commands(): return []", "has no hook; mark register_commands with @hookimpl", False),
     "misspells a hook": ("@hookimpl\ndef befor_invoke(invocation): ...", "unknown hook 'befor_invoke'", True),
@@ -185,6 +211,42 @@ def test_package_tells_two_distributions_with_the_same_plugin_name_apart(shelf: 
     assert list(ours.commands) == ["flux"]
     assert list(theirs.commands) == ["upscale"]
     assert state_of(theirs, "flux").version == "9"
+
+
+def test_of_two_distributions_with_the_same_plugin_name_none_is_taken_silently(shelf: Shelf, load: Load) -> None:
+    module = shelf.install("flux", GOOD, distribution="acme-flux")
+
+    registry = load("version: 1\nplugins: {flux: {}, sd3: {}}\n")
+
+    error = state_of(registry, "flux").error or ""
+    assert error == "acme-flux and veilrun each offer a plugin 'flux'; say which one with `package:`"
+    assert list(registry.commands) == ["sd3"]
+    assert module not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "entry_points", [b"[veilrun.plugins]\njust words\n", b"\xff\xfe", b"[veilrun.plugins]\nacme = not a module!\n"]
+)
+def test_metadata_that_cannot_be_read_harms_nobody_else(shelf: Shelf, load: Load, entry_points: bytes) -> None:
+    module = shelf.install("acme", GOOD)
+    (shelf.folder / f"{module}-1.2.dist-info" / "entry_points.txt").write_bytes(entry_points)
+
+    registry = load("version: 1\nplugins: {acme: {}, sd3: {}}\n")
+
+    assert list(registry.commands) == ["sd3"]
+    assert state_of(registry, "acme").error
+
+
+def test_what_stands_first_on_the_path_hides_the_same_distribution_behind(
+    shelf: Shelf, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.install("acme", GOOD, distribution="acme", version="1.0")
+    newer = Shelf(tmp_path / "newer")
+    newer.folder.mkdir()
+    monkeypatch.syspath_prepend(newer.folder)
+    newer.install("acme", GOOD, distribution="Acme", version="2.0")
+
+    assert state_of(load("version: 1\nplugins: {acme: {}}\n"), "acme").version == "2.0"
 
 
 def test_register_commands_sees_the_plugin_s_own_config(shelf: Shelf, load: Load) -> None:
