@@ -1,5 +1,6 @@
 """docs/author.md names every part of the plugin API, and what it shows works."""
 
+import asyncio
 import inspect
 import re
 from pathlib import Path
@@ -57,6 +58,15 @@ def test_the_files_shown_are_those_of_the_plugin_that_is_built_and_run() -> None
     assert {name: (PLUGIN / name).read_text(encoding="utf-8") for name in shown} == shown
 
 
+def test_the_first_example_is_a_plugin_of_ten_lines() -> None:
+    assert len(EXAMPLES[0].splitlines()) <= 10
+    assert "@hookimpl\ndef register_commands" in EXAMPLES[0]
+
+
+def test_one_example_runs_against_the_sandbox() -> None:
+    assert [example for example in EXAMPLES if "async with SandboxComfyUI" in example]
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_every_example_works(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(PLUGIN)
@@ -74,4 +84,6 @@ def test_every_example_works(example: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert command.name == "twin"
     for name, test in list(vars(module).items()):
         if name.startswith("test_"):
-            test()
+            running = test()
+            if inspect.iscoroutine(running):
+                asyncio.run(running)

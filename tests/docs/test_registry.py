@@ -12,6 +12,7 @@ from runtime.registry.schema import BackendSection, PluginSection, RegistryFile
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = (ROOT / "docs" / "registry.md").read_text(encoding="utf-8")
+EXAMPLE = "\n" + re.findall(r"```yaml\n(.*?)```", REGISTRY, re.DOTALL)[0]
 MANY = {"backends": ("backends[]", BackendSection), "plugins": ("plugins.*", PluginSection)}
 
 
@@ -37,10 +38,14 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
     assert set(DOCUMENTED) == set(keys(RegistryFile))
 
 
+@pytest.mark.parametrize("key", list(keys(RegistryFile)))
+def test_every_key_is_in_the_complete_example(key: str) -> None:
+    assert re.search(rf"[ {{\n]{key.rpartition('.')[2]}:", EXAMPLE)
+
+
 def test_the_complete_example_is_valid(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", REGISTRY, re.DOTALL)
     path = tmp_path / "plugin_registry.yaml"
-    path.write_text(example, encoding="utf-8")
+    path.write_text(EXAMPLE, encoding="utf-8")
 
     registry = load_registry(path, strict=True)
 
