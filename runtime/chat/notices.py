@@ -25,6 +25,7 @@ _EXPLANATIONS: dict[str, tuple[str, bool]] = {
     "NodeFailed": ("failure.broken_run", True),
     "OutOfMemory": ("failure.out_of_memory", False),
     "QueueTimeout": ("failure.queue_too_long", True),
+    "NoBackendFits": ("failure.rejected", False),
     "LoadTimeout": ("failure.run_too_long", True),
     "BackendTimeout": ("failure.run_too_long", True),
     "WorkerLost": ("failure.lost", True),

@@ -66,11 +66,15 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """placements: in the order of the queue. waiting: job -> why it waits. expired: jobs that waited too long."""
+    """placements: in the order of the queue. waiting: job -> why it waits. expired: jobs that waited too long.
+
+    hopeless: job -> why no backend can ever run it as things are; waiting would not help.
+    """
 
     placements: tuple[Placement, ...] = ()
     waiting: Mapping[int, str] = field(default_factory=dict)
     expired: tuple[int, ...] = ()
+    hopeless: Mapping[int, str] = field(default_factory=dict)
 
 
 def command_key(command: str, variant: str | None) -> str:
@@ -90,6 +94,7 @@ def place(
     placements: list[Placement] = []
     waiting: dict[int, str] = {}
     expired: list[int] = []
+    hopeless: dict[int, str] = {}
     for job in sorted(queued, key=lambda job: (-job.priority, job.queued_at, job.id)):
         slot = None
         if job.concurrency is None or busy[job.command] < job.concurrency:
@@ -98,13 +103,15 @@ def place(
             placements.append(Placement(job.id, slot.backend, slot.position, fleet.praise(slot, job)))
             fleet.take(slot, job)
             busy[job.command] += 1
+        elif fleet.is_hopeless(job):
+            hopeless[job.id] = fleet.lament(job)
         elif job.queue_seconds is not None and now - job.queued_at > timedelta(seconds=job.queue_seconds):
             expired.append(job.id)
         elif job.concurrency is not None and busy[job.command] >= job.concurrency:
             waiting[job.id] = f"waiting for another {job.command} job to end ({job.concurrency} at a time)"
         else:
             waiting[job.id] = fleet.lament(job)
-    return Decision(tuple(placements), waiting, tuple(expired))
+    return Decision(tuple(placements), waiting, tuple(expired), hopeless)
 
 
 class _Fleet:
@@ -141,6 +148,11 @@ class _Fleet:
     def praise(self, slot: Slot, job: QueuedJob) -> str:
         where = f"next on {slot.backend}" if self._load[slot.backend] else f"{slot.backend} is free"
         return f"{where}, model already loaded" if self._is_warm(slot, job) else where
+
+    def is_hopeless(self, job: QueuedJob) -> bool:
+        """No backend is large enough, or every one that is was looked at and lacks something."""
+        fitting = [slot for slot in self._slots if _fits(slot, job)]
+        return bool(self._slots) and all(slot.away is None and job.key in slot.missing for slot in fitting)
 
     def lament(self, job: QueuedJob) -> str:
         fitting = [slot for slot in self._slots if _fits(slot, job)]

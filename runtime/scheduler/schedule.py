@@ -88,6 +88,9 @@ async def _write(connection: AsyncConnection, decision: Decision, jobs: Mapping[
         detail = f"No GPU became free within {_spoken(waited)}. Please try again later."
         if await placement.give_up(connection, job_id, "QueueTimeout", detail):
             log.info("job waited too long", job=job_id, queue_seconds=waited)
+    for job_id, reason in decision.hopeless.items():
+        if await placement.give_up(connection, job_id, "NoBackendFits", reason):
+            log.warning("no backend can run the job", job=job_id, reason=reason)
     await placement.explain(connection, decision.waiting)
     return wakeups
 

@@ -87,7 +87,8 @@ def test_every_decision_keeps_the_rules(jobs, slots, bounds, busy, shuffler):
     decision = place(jobs, slots, busy_by_command=busy, now=NOON)
 
     placed = [p.job_id for p in decision.placements]
-    assert sorted([*placed, *decision.waiting, *decision.expired]) == sorted(by_id), "every job gets one answer"
+    answers = [*placed, *decision.waiting, *decision.expired, *decision.hopeless]
+    assert sorted(answers) == sorted(by_id), "every job gets one answer"
     taken = [(p.backend, p.position) for p in decision.placements]
     assert len(set(taken)) == len(taken), "no slot is given twice"
     for placement in decision.placements:
@@ -131,7 +132,7 @@ def test_a_job_that_waits_does_not_hold_up_one_that_fits_elsewhere():
     decision = decide([large, small], [slot("gpu-a")])
 
     assert [p.job_id for p in decision.placements] == [2]
-    assert decision.waiting == {1: "no backend has 80 GB"}
+    assert decision.hopeless == {1: "no backend has 80 GB"}
 
 
 def test_an_idle_gpu_comes_before_a_place_behind_another_job():
@@ -199,10 +200,21 @@ def test_reasons_name_what_is_waited_for():
     assert decision.waiting == {
         1: "waiting for gpu-a or gpu-b, which are busy",
         2: "waiting for gpu-c, which is away",
-        3: "no backend has 22 GB and label fast",
-        4: "gpu-d cannot run it: vae/qwen_image_vae is missing",
         5: "waiting for another wan job to end (2 at a time)",
     }
+    assert decision.hopeless == {
+        3: "no backend has 22 GB and label fast",
+        4: "gpu-d cannot run it: vae/qwen_image_vae is missing",
+    }
+
+
+def test_a_job_waits_for_a_backend_that_was_not_looked_at_yet_though_another_cannot_run_it():
+    slots = [slot("gpu-a", missing={"flux": "a model is missing"}), slot("gpu-b", away="has not been checked yet")]
+
+    decision = decide([job(1)], slots)
+
+    assert decision.waiting == {1: "waiting for gpu-b, which has not been checked yet"}
+    assert decision.hopeless == {}
 
 
 def test_a_job_that_waited_too_long_is_given_up_but_not_while_a_slot_suits_it():
