@@ -131,6 +131,24 @@ async def test_a_job_over_its_queue_limit_fails_and_its_chat_is_told(pool: Pool,
     assert rows == [("failure", 7, late)]
 
 
+async def test_a_job_that_no_backend_can_run_fails_at_once_and_its_chat_is_told(pool: Pool, tmp_path: Path):
+    registry = await prepared(pool, tmp_path)
+    async with pool.connection() as connection:
+        await placement.report_backend(
+            connection, "gpu-a", health="ready", missing={"flux": "ae.safetensors is missing"}
+        )
+    hopeless = await queue(pool, chat_id=7)
+
+    await place_jobs(pool, registry)
+
+    job = await job_of(pool, hopeless)
+    assert (job.state, job.error) == ("failed", "NoBackendFits")
+    assert job.error_detail == "gpu-a cannot run it: ae.safetensors is missing"
+    async with pool.connection() as connection:
+        rows = await (await connection.execute("select kind, chat_id, job_id from deliveries")).fetchall()
+    assert rows == [("failure", 7, hopeless)]
+
+
 async def test_a_slot_of_a_job_that_is_over_is_given_to_the_next(pool: Pool, tmp_path: Path):
     registry = await prepared(pool, tmp_path)
     first, second = await queue(pool), await queue(pool)
