@@ -2,7 +2,7 @@
 
 import sys
 
-from db.errors import DatabaseVersionMismatch, SchemaError
+from db.errors import DatabaseError
 from db.pool import AWAY
 from runtime.api import VeilrunError
 from runtime.logs import configure_logs
@@ -17,7 +17,7 @@ def main() -> int:
         settings = read_settings()
         configure_logs(settings.log_level)
         run_web(settings)
-    except (VeilrunError, SchemaError, DatabaseVersionMismatch) as error:
+    except (VeilrunError, DatabaseError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EX_CONFIG
     except AWAY as error:
