@@ -17,7 +17,7 @@ from tests.e2e.deployment import Deployment, deployed, registry_text
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
-PACE = Pace(load_seconds=0.2, step_seconds=0.25, film_step_seconds=0.05)
+PACE = Pace(load_seconds=0.2, step_seconds=0.7, film_step_seconds=0.05)  # status messages change once a second
 RENDER_MILLISECONDS = 30_000.0
 
 
