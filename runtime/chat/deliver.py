@@ -57,7 +57,7 @@ async def deliver(delivery_id: int, *, pool: Pool, gateway: TelegramGateway, reg
 
     Raises: psycopg.Error if the database fails; the message then counts as unknown when its lease has run out.
     """
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.pipeline():
         delivery = await deliveries.claim(connection, delivery_id, LEASE_SECONDS)
         if delivery is None:
             await deliveries.defer(connection, delivery_id)

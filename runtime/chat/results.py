@@ -30,7 +30,7 @@ async def send_result(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
     """
     if job is None or job.state not in ("collected", "delivered"):
         raise Unwanted("the job has no result")
-    async with desk.pool.connection() as connection:
+    async with desk.pool.connection() as connection, connection.pipeline():
         outputs = await artifacts.outputs(connection, job.id)
     place, message_ids = place_of(delivery, job), list(delivery.message_ids)
     is_single = len(outputs) == 1
@@ -100,7 +100,7 @@ async def _rendered(
             stem = file_stem(
                 job.command if job else artifact.kind, _seed(job), all_of_them.index(artifact), len(all_of_them)
             )
-            async with desk.pool.connection() as connection:
+            async with desk.pool.connection() as connection, connection.pipeline():
                 content = await artifacts.content(connection, artifact.id)
             if content is None:
                 excuses.append(text("result.expired", job.language if job else None))

@@ -115,7 +115,7 @@ class _Execution:
             inputs=[given.artifact_id for given in self._attempt.inputs],
             device=self._attempt.backend.config.device,
         )
-        await self._tell(delivery)
+        self._tell(delivery)
         log.info("job collected", job=self._job.id, outputs=len(collected.made), run_seconds=collected.run_seconds)
         outputs = tuple(made.medium for made in collected.made)
         self._call_hooks(Outcome("collected", self._job.backend, collected.run_seconds, outputs))
@@ -138,7 +138,7 @@ class _Execution:
 
     async def _fail(self, fail: Fail) -> None:
         delivery = await write_failed(self._workplace.pool, self._job, self._attempt.lease, fail)
-        await self._tell(delivery)
+        self._tell(delivery)
         self._call_hooks(Outcome(fail.state, self._job.backend, error=fail.error))
 
     async def _requeue(self, requeue: Requeue) -> None:
@@ -179,10 +179,11 @@ class _Execution:
         log.info("job cancelled", job=self._job.id)
         self._call_hooks(Outcome("cancelled", self._job.backend))
 
-    async def _tell(self, delivery: int | None) -> None:
-        """The chat first: somebody waits there."""
+    def _tell(self, delivery: int | None) -> None:
+        """The chat first: somebody waits there. Sent from here, it is spared the way through the broker; what this
+        process does not come to send is woken by the sweepers, for any worker."""
         if delivery is not None:
-            await self._workplace.waker.wake_deliver([delivery])
+            self._workplace.soon(self._workplace.deliver(delivery))
         self._workplace.soon(self._workplace.place())
 
     def _call_hooks(self, outcome: Outcome) -> None:

@@ -74,22 +74,21 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
         pool = await stack.enter_async_context(open_pool(dsn, "worker"))
         place = partial(place_and_wake, pool, registry, waker)
         fleet = await stack.enter_async_context(Fleet(registry.backends))
+        gateway = await stack.enter_async_context(open_gateway(settings))
+        send = partial(deliver, pool=pool, gateway=gateway, registry=registry)
         workplace = Workplace(
             pool=pool,
             registry=registry,
             fleet=fleet,
             keeper=await stack.enter_async_context(LeaseKeeper(dsn, settings.lease_seconds)),
             health=HealthWatch(fleet, registry.commands, pool, on_ready=place),
-            files=(gateway := await stack.enter_async_context(open_gateway(settings))),
+            files=gateway,
             waker=waker,
+            deliver=send,
             command_ids=await sync_registry(pool, registry),
             lease_seconds=settings.lease_seconds,
         )
-        declare_actors(
-            broker,
-            execute=partial(execute, workplace),
-            deliver=partial(deliver, pool=pool, gateway=gateway, registry=registry),
-        )
+        declare_actors(broker, execute=partial(execute, workplace), deliver=send)
         sweeper = Sweeper(
             pool, registry, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours
         )

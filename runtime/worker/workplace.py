@@ -4,9 +4,11 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import structlog
 
 from db.pool import Pool
 from runtime.registry import Registry
@@ -16,6 +18,8 @@ from runtime.worker.broker import Waker
 from runtime.worker.inputs import FileSource
 from runtime.worker.keeper import LeaseKeeper
 from runtime.worker.placing import place_and_wake
+
+log = structlog.get_logger("veilrun.worker")
 
 MARGIN_SECONDS = 0.05
 
@@ -29,6 +33,7 @@ def new_owner() -> str:
 class Workplace:
     """The tools of a worker process, all on one event loop.
 
+    deliver: sends a message that is owed to a chat, by its id.
     command_ids: command -> its row in `commands`, the version that this process runs. owner: see `new_owner`.
     """
 
@@ -39,6 +44,7 @@ class Workplace:
     health: HealthWatch
     files: FileSource
     waker: Waker
+    deliver: Callable[[int], Coroutine[Any, Any, None]]
     command_ids: Mapping[str, int]
     lease_seconds: float
     owner: str = field(default_factory=new_owner)
@@ -53,10 +59,15 @@ class Workplace:
         asyncio.get_running_loop().call_later(seconds + MARGIN_SECONDS, lambda: self.soon(self.place()))
 
     def soon(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do `work` without waiting for it."""
+        """Do `work` without waiting for it. What it raises is logged: a sweeper finds what is left undone."""
         task = asyncio.create_task(work)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background task failed", error=type(error).__name__)
 
     async def settled(self) -> None:
         """Wait for everything that was to be done soon."""

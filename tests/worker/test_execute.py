@@ -18,7 +18,6 @@ from runtime.chat.errors import NotSent, Refused
 from runtime.registry import Registry
 from runtime.registry.plugins import LoadedPlugin
 from runtime.sandbox.comfyui import Pace, SandboxComfyUI
-from runtime.worker.broker import DELIVER
 from runtime.worker.execute import execute
 from runtime.worker.keeper import LeaseKeeper
 from tests.worker.yard import Yard, expire, open_yard, write_registry
@@ -64,7 +63,7 @@ async def test_a_job_ends_collected_with_its_picture_and_a_message_owed(yard: Ya
     assert b"an astronaut" not in content, "the prompt does not travel in the file"
     ((delivery, kind),) = await yard.rows("select id, kind from deliveries where job_id = %s", job.id)
     assert kind == "result"
-    assert yard.sent(DELIVER) == [{"delivery_id": delivery}]
+    assert yard.delivered == [delivery]
     assert await yard.rows("select warm_model_set from backends") == [("flux-schnell",)]
     assert await yard.rows("select job_id from slots where job_id is not null") == []
     assert await yard.rows("select outcome from attempts where ended_at is not null") == [("collected",)]

@@ -72,7 +72,7 @@ class Files:
 
 @dataclass
 class Yard:
-    """What a test works with. `broker` keeps the wake-ups that this process sends."""
+    """What a test works with. `broker` keeps the wake-ups that this process sends; `delivered` what it would send."""
 
     dsn: str
     pool: Pool
@@ -82,6 +82,7 @@ class Yard:
     workplace: Workplace
     files: Files
     ids: Mapping[str, int]
+    delivered: list[int]
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
     async def queue(
@@ -217,8 +218,13 @@ async def open_yard(dsn: str, path: Path) -> AsyncIterator[Yard]:
         async def nothing() -> None: ...
 
         health = HealthWatch(fleet, registry.commands, pool, on_ready=nothing)
-        workplace = Workplace(pool, registry, fleet, keeper, health, files, waker, ids, lease_seconds=3.0)
-        yard = Yard(dsn, pool, path, registry, broker, workplace, files, ids)
+        delivered: list[int] = []
+
+        async def deliver(delivery_id: int) -> None:
+            delivered.append(delivery_id)
+
+        workplace = Workplace(pool, registry, fleet, keeper, health, files, waker, deliver, ids, lease_seconds=3.0)
+        yard = Yard(dsn, pool, path, registry, broker, workplace, files, ids, delivered)
         await yard.check()
         try:
             yield yard
