@@ -4,13 +4,14 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from runtime.api import VeilrunError
+from runtime.api import Command, Text, VeilrunError
 from runtime.cli.output import AsJson, notices, print_json, screen
 from runtime.comfyui import Progress as Reading
 from runtime.dispatch.arguments import Arguments, parse_arguments
@@ -64,7 +65,7 @@ def invoke(
     if loaded is None:
         known = ", ".join(sorted(registry.commands)) or "none"
         raise NoSuchCommand(f"there is no command {command!r}; enabled are: {known}")
-    arguments = parse_arguments(loaded.command, " ".join(context.args))
+    arguments = parse_arguments(loaded.command, line_of(loaded.command, context.args))
     if output is not None and not output.parent.is_dir():
         raise WrongFile(f"{output}: there is no folder {output.parent}")
     started = time.monotonic()
@@ -100,6 +101,26 @@ async def _run(
             on_progress=show,
         )
     return list(collected.made)
+
+
+def line_of(command: Command, words: Sequence[str]) -> str:
+    """The words as one would write them in a chat: what the shell kept together as the value of an option is quoted."""
+    options = {f"--{option}" for p in command.parameters if isinstance(p, Text) for option in p.options}
+    line: list[str] = []
+    for number, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if number and words[number - 1] in options:
+            word = _quoted(word)
+        elif equals and name in options:
+            word = f"{name}={_quoted(value)}"
+        line.append(word)
+    return " ".join(line)
+
+
+def _quoted(text: str) -> str:
+    pairs = (('"', '"'), ("“", "”"), ("«", "»"))
+    opening, closing = next((pair for pair in pairs if pair[1] not in text), pairs[0])
+    return f"{opening}{text}{closing}"
 
 
 def _everything_installed() -> Registry:

@@ -6,8 +6,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from runtime.transport.address import HIDDEN_SUFFIXES
+
 VERSION = 1
-HIDDEN_SUFFIXES = (".anon", ".anyone")
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+(%[a-z0-9]+)?")  # a name, or an IPv6 address
 
 Origin: TypeAlias = tuple[str, str, int]

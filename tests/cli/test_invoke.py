@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from plugins.sd3 import sd3
+from runtime.cli.invoke import line_of
+from runtime.dispatch.arguments import parse_arguments
 from runtime.media import probe
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.cli.conftest import Shell, registry
@@ -127,3 +130,18 @@ async def test_ctrl_c_stops_the_prompt_on_the_backend(shell: Shell, comfyui: San
     assert done.status == 130
     await comfyui.wait_for(lambda backend: backend.running is None)
     assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["a lake", "--negative", "people, text"], 'a lake --negative "people, text"'),
+        (["--negative", "people, text", "a lake"], '--negative "people, text" a lake'),
+        (["--negative=people, text", "a lake"], '--negative="people, text" a lake'),
+        (["--negative", 'a "sign"', "a lake"], '--negative “a "sign"” a lake'),
+        (["--seed", "7", "a lake"], "--seed 7 a lake"),
+    ],
+)
+def test_a_value_that_the_shell_kept_together_stays_together(words: list[str], line: str) -> None:
+    assert line_of(sd3, words) == line
+    assert parse_arguments(sd3, line).values["prompt"] == "a lake"
