@@ -7,6 +7,7 @@ folders readable for all when it runs as root. Rules kept:
 - Every user of the server holds a shared flock, which the kernel frees even after kill -9. The last one out stops it.
 - The server and its children hold a flock of their own, so that nobody has to guess from a pid whether it runs.
 - A server whose starter was killed stays up, and the next start adopts it.
+- A server that was killed is started again by its users.
 - As root, the server runs as an unprivileged user, in a folder that this user can reach.
 """
 
@@ -17,6 +18,7 @@ from pathlib import Path
 from db.embedded.lock import exclusive, shared, try_exclusive
 from db.embedded.place import Place, find_place
 from db.embedded.server import bring_up, stop
+from db.embedded.watch import kept_up
 
 __all__ = ["embedded_database", "resolve_database"]
 
@@ -43,6 +45,7 @@ def embedded_database(state_dir: Path) -> Iterator[str]:
             stack.callback(_stop_if_last, place)
             stack.enter_context(shared(place.users_lock))
             bring_up(place)
+        stack.enter_context(kept_up(place))
         yield place.dsn
 
 

@@ -72,6 +72,11 @@ def stop(place: Place) -> None:
             time.sleep(LOOK_SECONDS)
 
 
+def has_ended(place: Place) -> bool:
+    """Whether the server runs no more, and neither do its children."""
+    return not _is_locked(place)
+
+
 def _server_pid(place: Place) -> int | None:
     """The pid of the running server, or None. Never that of another program: a stale file proves nothing."""
     try:
