@@ -216,16 +216,22 @@ async def count_open(connection: AsyncConnection, *, user_id: int, command: str)
 CANCEL = """
     update jobs set
         cancel_requested = true,
-        state = case when state = 'running' then state else 'cancelled' end,
-        ended_at = case when state = 'running' then ended_at else now() end,
-        fence = case when state = 'running' then fence else fence + 1 end
-    where id = %s and state in ('queued', 'placed', 'running')
+        state = case when begun then state else 'cancelled' end,
+        ended_at = case when begun then ended_at else now() end,
+        fence = case when begun then fence else fence + 1 end
+    from (select id as begun_id, state = 'running' or (state = 'placed' and prompt_id is not null) as begun
+          from jobs where id = %s for update) as before
+    where id = begun_id and state in ('queued', 'placed', 'running')
     returning state
 """
 
 
 async def cancel(connection: AsyncConnection, job_id: int) -> State | None:
-    """Stop the job: at once if it waits ('cancelled'), through its worker if it runs ('running'); None: it is over."""
+    """Stop the job: at once if it waits ('cancelled'), else through its worker; None: it is over.
+
+    'running': its worker stops it. 'placed': a worker that was lost or ended may have posted its prompt, which the next
+    one takes off the backend; until then the job keeps its slot.
+    """
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(CANCEL, (job_id,))
         state: State | None = await cursor.fetchone()

@@ -3,8 +3,9 @@
 import pytest
 from psycopg import AsyncConnection
 
-from db import jobs, placement
+from db import jobs, leases, placement
 from db.jobs import NewJob
+from db.leases import Wakeup
 from db.placement import BackendRow, CommandRow
 from tests.conftest import Database
 
@@ -62,3 +63,23 @@ async def test_cancelling_a_placed_job_frees_its_slot(connection: AsyncConnectio
 
     assert [slot.job_id for slot in (await placement.snapshot(connection, 1)).slots] == [None]
     assert await jobs.cancel(connection, job_id) is None
+
+
+async def test_cancelling_a_job_whose_prompt_may_be_on_the_backend_is_left_to_the_next_worker(
+    connection: AsyncConnection,
+) -> None:
+    await placement.sync_backends(connection, [BackendRow("gpu", "RTX", 24, 1)])
+    job_id = await jobs.insert(connection, await new_job(connection))
+    assert job_id is not None
+    fence = await placement.place(connection, job_id, "gpu", 0, "first free slot")
+    assert fence is not None
+    claimed = await leases.claim(
+        connection, Wakeup(job_id, fence), owner="me", seconds=9, prompt_id="prompt", versions={}
+    )
+    assert claimed is not None
+    wakeup = await leases.hand_back(connection, claimed[1])
+
+    assert await jobs.cancel(connection, job_id) == "placed"
+
+    assert [slot.job_id for slot in (await placement.snapshot(connection, 1)).slots] == [job_id]
+    assert wakeup in await leases.due_wakeups(connection, stale_seconds=-1)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from structlog.testing import capture_logs
 
-from db import artifacts, jobs
+from db import artifacts, jobs, leases
 from db.artifacts import NewArtifact
 from runtime.api import NAMESPACE, hookimpl, hooks
 from runtime.chat.errors import NotSent, Refused
@@ -317,6 +317,24 @@ async def test_a_cancelled_job_is_stopped_on_the_backend(yard: Yard, comfyui):
         job = await running
 
     assert job.state == "cancelled"
+    assert comfyui.running is None
+    assert await yard.rows("select job_id from slots where job_id is not null") == []
+
+
+async def test_a_job_cancelled_after_its_worker_was_lost_is_stopped_on_the_backend(yard: Yard, comfyui):
+    comfyui.faults.hold = {"sampler"}
+    job_id = await yard.queue("flux")
+    lost = asyncio.create_task(yard.run(job_id))
+    await comfyui.wait_for(lambda backend: backend.held == {"sampler"})
+    async with yard.pool.connection() as connection:
+        await connection.execute("update jobs set lease_until = now() - interval '1 second'")
+        await leases.reap(connection)
+        await jobs.cancel(connection, job_id)
+    await lost
+
+    await execute(yard.workplace, job_id, (await yard.job(job_id)).fence)
+
+    assert (await yard.job(job_id)).state == "cancelled"
     assert comfyui.running is None
     assert await yard.rows("select job_id from slots where job_id is not null") == []
 
