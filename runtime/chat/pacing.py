@@ -19,7 +19,7 @@ class Pacer:
     """Which job's status message is edited next. Times are seconds of any clock that does not go back.
 
     At most one edit per chat is under way, and the next one to it starts no sooner than the chat's interval after the
-    last one began. Who has waited longest is first.
+    last one began. Who has waited longest is first, unless something is urgent.
     """
 
     def __init__(self) -> None:
@@ -28,9 +28,13 @@ class Pacer:
         self._chats: dict[int, _Chat] = {}
         self._free_at = 0.0
 
-    def want(self, job_id: int, chat_id: int) -> None:
-        """The job's status message has, or may have, something new to say."""
-        self._wanted.setdefault(job_id, chat_id)
+    def want(self, job_id: int, chat_id: int, *, is_urgent: bool = False) -> None:
+        """The job's status message has, or may have, something new to say. is_urgent: before all that wait."""
+        if is_urgent:
+            self._wanted.pop(job_id, None)
+            self._wanted = {job_id: chat_id, **self._wanted}
+        else:
+            self._wanted.setdefault(job_id, chat_id)
 
     def forget(self, job_id: int) -> None:
         """The job's status message is not to be edited any more."""

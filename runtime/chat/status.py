@@ -26,6 +26,7 @@ RETRY_SECONDS = 5.0
 LEAD_SECONDS = 1.0
 
 _MOVES_QUEUE = frozenset({"queued", "placed", "cancelled", "failed", "dead"})
+_BY_HAND = frozenset({"cancelled", "cancel_requested"})  # somebody has just pressed a button, and looks
 _RESULT_SPEAKS = frozenset({"collected", "delivered", "failed", "dead"})
 
 
@@ -109,10 +110,10 @@ class StatusEditor:
         if kind in _RESULT_SPEAKS:
             self._forget(job_id)
         else:
-            self._want(job_id)
+            self._want(job_id, is_urgent=kind in _BY_HAND)
 
-    def _want(self, job_id: int) -> None:
-        self._pacer.want(job_id, self._watched[job_id].chat_id)
+    def _want(self, job_id: int, *, is_urgent: bool = False) -> None:
+        self._pacer.want(job_id, self._watched[job_id].chat_id, is_urgent=is_urgent)
         self._stirred.set()
 
     def _forget(self, job_id: int) -> None:

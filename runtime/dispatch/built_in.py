@@ -36,7 +36,8 @@ async def cancel(scene: Scene, message: Message, user_id: int, rest: str) -> Non
     if replied is not None:
         meant = await jobs.open_of_message(scene.connection, chat_id, replied.message_id)
     else:
-        meant = await jobs.newest(scene.connection, states=OPEN_STATES, chat_id=chat_id, user_id=user_id, limit=1)
+        meant = await jobs.newest(scene.connection, states=OPEN_STATES, chat_id=chat_id, user_id=user_id)
+    meant = sorted(meant, key=lambda job: job.cancel_requested)  # one that is being stopped already comes last
     mine = [job for job in meant if may_cancel(scene, job, user_id)]
     if meant and not mine:
         await scene.reply(message, scene.say("dispatch.not_yours"))

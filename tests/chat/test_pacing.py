@@ -52,6 +52,16 @@ def test_a_hushed_chat_waits_and_others_do_not():
     assert pacer.next(30.0) == 10
 
 
+def test_what_is_urgent_goes_before_all_that_wait():
+    pacer = Pacer()
+    for job_id in (10, 11, 12):
+        pacer.want(job_id, ALICE)
+    pacer.want(12, ALICE, is_urgent=True)
+    assert pacer.next(0.0) == 12
+    pacer.done(12, 0.1)
+    assert pacer.next(1.0) == 10
+
+
 def test_jobs_of_one_chat_take_turns():
     pacer = Pacer()
     edited = []

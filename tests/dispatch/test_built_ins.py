@@ -106,6 +106,18 @@ async def test_cancel_of_a_running_job_is_passed_on_to_its_worker(bot, chat) -> 
     assert "✖️ /flux is being stopped." in said(chat)
 
 
+async def test_cancel_passes_over_a_job_that_is_being_stopped_already(bot, chat) -> None:
+    chat.send("/f one")
+    chat.send("/f two")
+    await bot.catch_up()
+    await bot.query("update jobs set state = 'running'")
+    chat.send("/cancel")
+    chat.send("/cancel")
+    await bot.catch_up()
+
+    assert [job.cancel_requested for job in await bot.jobs()] == [True, True]
+
+
 async def test_nobody_stops_somebody_elses_job(bot, group, bob) -> None:
     asked = group.send("/f one")
     group.send("/cancel", as_user=bob)
