@@ -1,6 +1,7 @@
 """`veilrun invoke`: one function from the shell, against any ComfyUI, without Telegram or a database."""
 
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -32,6 +33,10 @@ class NoBackend(VeilrunError):
 
 class WrongFile(VeilrunError):
     """A file cannot be read or written."""
+
+
+class WrongPictures(VeilrunError):
+    """The command takes another number of pictures."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -66,10 +71,11 @@ def invoke(
         known = ", ".join(sorted(registry.commands)) or "none"
         raise NoSuchCommand(f"there is no command {command!r}; enabled are: {known}")
     arguments = parse_arguments(loaded.command, line_of(loaded.command, context.args))
-    if output is not None and not output.parent.is_dir():
-        raise WrongFile(f"{output}: there is no folder {output.parent}")
+    pictures = _pictures(loaded.command, image or [])
+    if output is not None:
+        _check_writable(output)
     started = time.monotonic()
-    made = asyncio.run(_run(registry, loaded, arguments, _backend(registry, backend), _pictures(image or [])))
+    made = asyncio.run(_run(registry, loaded, arguments, _backend(registry, backend), pictures))
     files = [_write(one, _name(output, loaded, arguments, one, number)) for number, one in enumerate(made, 1)]
     seconds = round(time.monotonic() - started, 2)
     if as_json:
@@ -145,7 +151,24 @@ def _backend(registry: Registry, wanted: str | None) -> BackendConfig:
     return named or BackendConfig(wanted.rstrip("/"), wanted.rstrip("/"))
 
 
-def _pictures(paths: list[Path]) -> list[bytes]:
+def _check_writable(path: Path) -> None:
+    """Before the run: a result that cannot be kept is lost. Raises: WrongFile."""
+    if not path.parent.is_dir():
+        raise WrongFile(f"{path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise WrongFile(f"{path}: is a folder; name a file in it")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise WrongFile(f"{path}: cannot be written")
+
+
+def _pictures(command: Command, paths: list[Path]) -> list[bytes]:
+    wanted = command.image_input
+    low, high = (wanted.low, wanted.high) if wanted else (0, 0)
+    if len(paths) < low:
+        needed = "a picture" if low == 1 else f"{low} pictures"
+        raise WrongPictures(f"/{command.name} needs {needed}: --image FILE")
+    if len(paths) > high:
+        raise WrongPictures(f"/{command.name} takes {f'at most {high}' if high else 'no'} pictures, not {len(paths)}")
     pictures: list[bytes] = []
     for path in paths:
         try:

@@ -145,3 +145,19 @@ async def test_ctrl_c_stops_the_prompt_on_the_backend(shell: Shell, comfyui: San
 def test_a_value_that_the_shell_kept_together_stays_together(words: list[str], line: str) -> None:
     assert line_of(sd3, words) == line
     assert parse_arguments(sd3, line).values["prompt"] == "a lake"
+
+
+async def test_what_cannot_be_kept_or_lacks_a_picture_is_told_before_the_run(
+    shell: Shell, comfyui: SandboxComfyUI, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "in.png")
+
+    folder = await shell.run("invoke", "flux", "fox", "-o", "folder", "-b", comfyui.url)
+    without = await shell.run("invoke", "qwen", "a hat", "-b", comfyui.url)
+    needless = await shell.run("invoke", "flux", "fox", "--image", "in.png", "-b", comfyui.url)
+
+    assert (folder.status, folder.err) == (1, "error: folder: is a folder; name a file in it\n")
+    assert "/qwen needs a picture: --image FILE" in without.err
+    assert "/flux takes no pictures, not 1" in needless.err
+    assert comfyui.graphs == []
