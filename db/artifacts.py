@@ -100,21 +100,6 @@ async def inputs(connection: AsyncConnection, job_id: int) -> list[Artifact]:
         return await cursor.fetchall()
 
 
-async def lineage(connection: AsyncConnection, artifact_id: int) -> list[Artifact]:
-    """The artifact and what it was made from, newest first, back to the first picture."""
-    async with connection.cursor(row_factory=class_row(Artifact)) as cursor:
-        await cursor.execute(
-            f"""with recursive line as (
-                    select artifacts.*, 0 as depth from artifacts where id = %s
-                    union all
-                    select parent.*, line.depth + 1 from artifacts as parent join line on parent.id = line.parent_id
-                    where line.depth < 1000)
-                select {COLUMNS} from line order by depth""",
-            (artifact_id,),
-        )
-        return await cursor.fetchall()
-
-
 async def shown(
     connection: AsyncConnection, artifact_id: int, *, chat_id: int, message_id: int, file_id: str | None
 ) -> None:

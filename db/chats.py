@@ -1,11 +1,9 @@
 """Chats and the sessions in them."""
 
 from datetime import datetime
-from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
-from psycopg.types.json import Jsonb
 
 
 async def see(connection: AsyncConnection, chat_id: int, kind: str, language: str | None) -> None:
@@ -112,18 +110,6 @@ async def remember(connection: AsyncConnection, chat_id: int, user_id: int, arti
                set last_artifact_id = excluded.last_artifact_id, updated_at = now()""",
         (chat_id, user_id, artifact_id),
     )
-
-
-async def settings(connection: AsyncConnection, chat_id: int) -> dict[str, Any]:
-    """What this chat has set."""
-    async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute("select settings from chats where chat_id = %s", (chat_id,))
-        return await cursor.fetchone() or {}
-
-
-async def set_settings(connection: AsyncConnection, chat_id: int, values: dict[str, Any]) -> None:
-    """Replace what this chat has set."""
-    await connection.execute("update chats set settings = %s where chat_id = %s", (Jsonb(values), chat_id))
 
 
 async def is_blocked(connection: AsyncConnection, chat_id: int) -> datetime | None:

@@ -254,9 +254,3 @@ async def remember_run(
                    + (excluded.run_seconds - known.run_seconds) / least(known.runs + 1, 20)""",
         (command, variant or "", device, seconds),
     )
-
-
-async def durations(connection: AsyncConnection) -> Mapping[tuple[str, str, str], float]:
-    """(command, variant or "", device) -> mean seconds of a run."""
-    cursor = await connection.execute("select command, variant, device, run_seconds from durations")
-    return {(command, variant, device): seconds async for command, variant, device, seconds in cursor}

@@ -11,9 +11,6 @@ SECRET_IN_URL = ("httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn.acc
 CHATTY = ("alembic",)
 """Loggers whose INFO lines tell an operator nothing: kept at WARNING as well."""
 
-TALKATIVE = ("alembic",)
-"""Loggers that tell of every step that went well."""
-
 
 def configure_logs(level: str) -> None:
     """Log to standard error: readable on a terminal, JSON lines elsewhere."""
@@ -44,5 +41,5 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
-    for name in (*SECRET_IN_URL, *TALKATIVE):
+    for name in (*SECRET_IN_URL, *CHATTY):
         logging.getLogger(name).setLevel(max(number, logging.WARNING))

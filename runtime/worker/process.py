@@ -46,8 +46,8 @@ GRACE_SECONDS = 3.0
 STOP_SECONDS = 15.0
 
 
-def run_worker(settings: Settings) -> int:
-    """Work until SIGTERM or SIGINT; then hand back what runs, and return the exit status.
+def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; then hand back what runs.
 
     A process whose parent dies gets SIGTERM by the kernel, so that no worker outlives its supervisor.
 
@@ -60,7 +60,6 @@ def run_worker(settings: Settings) -> int:
         migrate.upgrade(dsn)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(serve(settings, registry, dsn))
-    return 0
 
 
 async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
