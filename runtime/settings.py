@@ -9,14 +9,26 @@ from typing import Annotated, Any, Literal
 import platformdirs
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from runtime.api import VeilrunError
 
 _TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{30,64}")
 _DATABASE_SHAPE = "must be a PostgreSQL address like postgresql://user:password@host/name"
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")  # Bot API, setWebhook.secret_token
+
+
+def _host_and_port(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("must be host:port, like 127.0.0.1:9050")
+    return host.strip("[]"), int(port)
+
+
+HostPort = Annotated[tuple[str, int], NoDecode, BeforeValidator(_host_and_port)]
 
 
 class SettingsInvalid(VeilrunError):
@@ -35,6 +47,7 @@ class Settings(BaseSettings):
     telegram_bot_token: SecretStr | None = Field(None, validation_alias=_named("TELEGRAM_BOT_TOKEN"))
     telegram_webhook_secret: SecretStr | None = Field(None, validation_alias=_named("TELEGRAM_WEBHOOK_SECRET"))
     telegram_api_url: str = Field("https://api.telegram.org", validation_alias=_named("TELEGRAM_API_URL"))
+    telegram_via: Literal["direct", "anon"] = Field("direct", validation_alias=_named("TELEGRAM_VIA"))
     database_url: str | None = Field(None, repr=False, validation_alias=_named("DATABASE_URL"))
     broker_url: str = Field("postgresql", repr=False, validation_alias=_named("BROKER_URL"))
     registry: Path = Path("plugin_registry.yaml")
@@ -47,6 +60,12 @@ class Settings(BaseSettings):
     lease_seconds: Annotated[float, Field(gt=0)] = 9.0
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     retention_hours: Annotated[float, Field(gt=0)] = 24.0
+    anon_binary: Path | None = None
+    anon_accept_terms: bool = False
+    anon_socks: HostPort | None = None
+    anon_control: HostPort | None = None
+    anon_cookie: Path | None = None
+    anon_extra_rc: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("telegram_bot_token")
@@ -80,6 +99,11 @@ class Settings(BaseSettings):
     @classmethod
     def _lower_case(cls, level: object) -> object:
         return level.lower() if isinstance(level, str) else level
+
+    @property
+    def anon_dir(self) -> Path:
+        """Where the anon daemon of this machine keeps its data, and what it tells the other processes."""
+        return self.state_dir / "anon"
 
     @cached_property
     def bot_token(self) -> str:

@@ -53,7 +53,7 @@ class ComfyClient:
         self.backend = backend
         self.url = url.rstrip("/")
         self._transport = transport
-        self._timeouts = timeouts or Timeouts()
+        self._timeouts = timeouts or transport.timeouts
 
     @asynccontextmanager
     async def events(self, client_id: str) -> AsyncIterator[Socket]:
@@ -84,7 +84,7 @@ class ComfyClient:
             form.append(Part("subfolder", subfolder))
         total = (self._timeouts.read or 60.0) + len(content) / SLOWEST_UPLOAD
         timeouts = Timeouts(connect=self._timeouts.connect, read=self._timeouts.read, total=total)
-        async with self._request("POST", "/upload/image", lane="transfer", form=form, timeouts=timeouts) as reply:
+        async with self._request("POST", "/upload/image", lane="upload", form=form, timeouts=timeouts) as reply:
             if reply.status == 413:
                 raise UploadRefused(self.backend, f"{len(content)} bytes are more than it takes (--max-upload-size)")
             if reply.status == 400:

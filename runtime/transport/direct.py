@@ -20,3 +20,6 @@ class DirectTransport(SessionTransport):
             raise AddressRefused(
                 "this is the address of a hidden service, which `direct` never opens; set `transport: anon`"
             )
+
+    async def renew(self, lane: Lane) -> None:
+        """There is one path only."""

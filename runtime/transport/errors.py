@@ -35,6 +35,27 @@ class ConnectFailed(TransportError):
     may_have_arrived = False
 
 
+class PathDown(ConnectFailed):
+    """The way itself is down, whatever the server: our `anon` does not run, or has not bootstrapped yet.
+
+    Says nothing about the backend: everything that needs this way waits, and no try counts.
+    """
+
+
+class ServiceOffline(ConnectFailed):
+    """No circuit to the hidden service came about: it is offline, restarting, or its address was never published."""
+
+
+class ServiceRefused(ConnectFailed):
+    """The hidden service is reached, and nothing listens behind it: ComfyUI or the gate is down."""
+
+
+class NotAuthorized(TransportError):
+    """The hidden service wants a client key that we do not have, or not that one: the operator adds it."""
+
+    may_have_arrived = False
+
+
 class ConnectionBroken(TransportError):
     """The connection ended before the answer did."""
 

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-Lane: TypeAlias = Literal["api", "transfer"]
-"""Which path an exchange takes. An onion transport keeps the lanes on separate circuits, so that a large upload on
-`transfer` delays no progress message on `api`; a direct one merely keeps their connections apart."""
+Lane: TypeAlias = str
+"""Which path an exchange takes: `api`, `upload`, or one of the transport's `download_lanes`. An onion transport keeps
+the lanes on separate circuits, so that a large file delays no progress message on `api`; a direct one merely keeps
+their connections apart."""
 
 MEGABYTE = 1024 * 1024
 
@@ -75,6 +76,20 @@ class Socket(Protocol):
 
 class Transport(Protocol):
     """A way to one backend. Opened once per backend, used by many tasks of one event loop, closed at the end."""
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """What bounds a request that brings no bounds of its own: what is patient enough for this kind of path."""
+        ...
+
+    @property
+    def download_lanes(self) -> tuple[Lane, ...]:
+        """Lanes for downloads, one at least. With several, a large file comes faster over all of them at once."""
+        ...
+
+    async def renew(self, lane: Lane) -> None:
+        """Take another path for what `lane` opens from now on: this one is slow. Requests under way are not cut."""
+        ...
 
     def request(
         self,

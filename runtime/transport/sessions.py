@@ -30,8 +30,10 @@ KEEP_ALIVE_SECONDS = 60.0
 class SessionTransport(ABC):
     """A Transport over aiohttp with one session, and so one set of connections, per lane."""
 
+    download_lanes: tuple[Lane, ...] = ("transfer",)
+
     def __init__(self, timeouts: Timeouts | None = None) -> None:
-        self._timeouts = timeouts or Timeouts()
+        self.timeouts = timeouts or Timeouts()
         self._sessions: dict[Lane, aiohttp.ClientSession] = {}
 
     @abstractmethod
@@ -41,6 +43,10 @@ class SessionTransport(ABC):
     @abstractmethod
     def _admit(self, url: URL) -> None:
         """Raises: AddressRefused if this transport may not open `url`. Called before any name is resolved."""
+
+    @abstractmethod
+    async def renew(self, lane: Lane) -> None:
+        """Take another path for what `lane` opens from now on."""
 
     @asynccontextmanager
     async def request(
@@ -57,7 +63,7 @@ class SessionTransport(ABC):
         timeouts: Timeouts | None = None,
     ) -> AsyncIterator[Reply]:
         address = self._checked(url)
-        bounds = timeouts or self._timeouts
+        bounds = timeouts or self.timeouts
         with _typed_errors():
             response = await self._session(lane).request(
                 method,
@@ -88,7 +94,7 @@ class SessionTransport(ABC):
         address = self._checked(url)
         with _typed_errors():
             # Given per call to ws_connect, a bound would hold for the socket's whole life: so it is one of waiting.
-            async with asyncio.timeout(_opening_seconds(timeouts or self._timeouts)):
+            async with asyncio.timeout(_opening_seconds(timeouts or self.timeouts)):
                 websocket = await self._session(lane).ws_connect(
                     address,
                     params=params,
@@ -117,7 +123,7 @@ class SessionTransport(ABC):
             self._sessions[lane] = aiohttp.ClientSession(
                 connector=self._connector(lane),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=_client_timeout(self._timeouts),
+                timeout=_client_timeout(self.timeouts),
                 trust_env=False,
                 middlewares=(self._stay_on_address,),
             )

@@ -1,0 +1,55 @@
+"""What the process that runs or watches the daemon tells the others on this machine: a small file, replaced whole."""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+FILE = "state.json"
+
+HostPort = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AnonState:
+    """The daemon as last seen.
+
+    socks: for hidden services only. exit_socks: for other names, None unless asked for. version: as the daemon says,
+    "0.4.9.11-live". bootstrap_percent: 100 = usable; phase: what it does until then, or why it is down.
+    """
+
+    socks: HostPort
+    control: HostPort
+    cookie_file: str
+    version: str
+    bootstrap_percent: int
+    phase: str
+    exit_socks: HostPort | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.bootstrap_percent >= 100
+
+
+def write_state(folder: Path, state: AnonState) -> None:
+    """Replace the state in `folder`, which exists. A reader sees the old or the new one, never a part."""
+    with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
+        json.dump(asdict(state), file)
+    os.replace(file.name, folder / FILE)
+
+
+def read_state(folder: Path) -> AnonState | None:
+    """The state in `folder`, None if nobody has written one."""
+    try:
+        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    for key in ("socks", "control", "exit_socks"):
+        told[key] = tuple(told[key]) if told[key] else None
+    return AnonState(**told)
+
+
+def forget_state(folder: Path) -> None:
+    """The daemon is nobody's any more."""
+    (folder / FILE).unlink(missing_ok=True)
