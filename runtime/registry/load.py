@@ -63,7 +63,7 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
         raise RegistryInvalid(tuple(problems))
     return Registry(
         path=path,
-        backends=_backends(document),
+        backends=_backends(document, path),
         access=_access(document),
         commands=commands,
         plugins=(*states, *(_not_enabled(name, installed) for name in _not_named(states, installed))),
@@ -182,10 +182,18 @@ def _affinity(affinity: GpuAffinity, section: AffinitySection) -> GpuAffinity:
     return replace(affinity, **given)
 
 
-def _backends(document: Document) -> tuple[BackendConfig, ...]:
+def _backends(document: Document, path: Path) -> tuple[BackendConfig, ...]:
     return tuple(
         BackendConfig(
-            b.name, b.url, b.transport, b.device, b.vram_gb, labels=frozenset(b.labels), lookahead=b.lookahead
+            b.name,
+            b.url,
+            b.transport,
+            b.device,
+            b.vram_gb,
+            labels=frozenset(b.labels),
+            lookahead=b.lookahead,
+            client_key_file=path.parent / b.client_key_file if b.client_key_file else None,
+            isolation=b.isolation,
         )
         for b in document.content.backends
     )

@@ -18,7 +18,11 @@ log = structlog.get_logger("veilrun.registry")
 
 @dataclass(frozen=True, slots=True)
 class BackendConfig:
-    """One ComfyUI server as the operator describes it. lookahead: prompts that wait beside the one that runs."""
+    """One ComfyUI server as the operator describes it.
+
+    lookahead: prompts that wait beside the one that runs. client_key_file: our private key for a hidden service, None
+    if it is open to everyone. isolation: what shares circuits, all of us or each user alone.
+    """
 
     name: str
     url: str
@@ -27,6 +31,8 @@ class BackendConfig:
     vram_gb: float = 0.0
     labels: frozenset[str] = frozenset()
     lookahead: int = 1
+    client_key_file: Path | None = None
+    isolation: Literal["backend", "user"] = "backend"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class BackendSection(Section):
     vram_gb: float = Field(gt=0)
     labels: list[Word] = []
     lookahead: int = Field(default=1, ge=0, le=8)
+    client_key_file: str | None = None
+    isolation: Literal["backend", "user"] = "backend"
 
     @field_validator("url")
     @classmethod
@@ -63,6 +65,8 @@ class BackendSection(Section):
             raise ValueError(f"{self.name} is a hidden service: write transport: anon, it is never dialled directly")
         if self.transport == "anon" and not host.endswith(HIDDEN_SUFFIXES):
             raise ValueError(f"{self.name} is no hidden service: write transport: direct, or its .anon address")
+        if self.transport == "direct" and (self.client_key_file is not None or self.isolation == "user"):
+            raise ValueError(f"{self.name} is dialled directly: client_key_file and isolation are for transport: anon")
         return self
 
 

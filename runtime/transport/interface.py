@@ -83,6 +83,11 @@ class Transport(Protocol):
         ...
 
     @property
+    def patience_seconds(self) -> float:
+        """How long a server may be out of reach before what runs on it is given up."""
+        ...
+
+    @property
     def download_lanes(self) -> tuple[Lane, ...]:
         """Lanes for downloads, one at least. With several, a large file comes faster over all of them at once."""
         ...

@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from runtime.transport.errors import (
     Redirected,
     ReplyTooLarge,
     TimedOut,
+    TransportError,
 )
 from runtime.transport.interface import MEGABYTE, Lane, Part, Reply, Socket, Timeouts
 
@@ -31,10 +33,12 @@ class SessionTransport(ABC):
     """A Transport over aiohttp with one session, and so one set of connections, per lane."""
 
     download_lanes: tuple[Lane, ...] = ("transfer",)
+    patience_seconds: float = 30.0
 
     def __init__(self, timeouts: Timeouts | None = None) -> None:
         self.timeouts = timeouts or Timeouts()
-        self._sessions: dict[Lane, aiohttp.ClientSession] = {}
+        self._sessions: dict[Lane, _Kept] = {}
+        self._leaving: set[_Kept] = set()
 
     @abstractmethod
     def _connector(self, lane: Lane) -> aiohttp.BaseConnector:
@@ -64,21 +68,22 @@ class SessionTransport(ABC):
     ) -> AsyncIterator[Reply]:
         address = self._checked(url)
         bounds = timeouts or self.timeouts
-        with _typed_errors():
-            response = await self._session(lane).request(
-                method,
-                address,
-                params=params,
-                json=json,
-                data=_multipart(form) if form is not None else body,
-                headers=headers,
-                timeout=_client_timeout(bounds),
-                allow_redirects=False,
-            )
-        try:
-            yield _Reply(response)
-        finally:
-            response.release()
+        async with self._session(lane) as session:
+            with self._typed_errors():
+                response = await session.request(
+                    method,
+                    address,
+                    params=params,
+                    json=json,
+                    data=_multipart(form) if form is not None else body,
+                    headers=headers,
+                    timeout=_client_timeout(bounds),
+                    allow_redirects=False,
+                )
+            try:
+                yield _Reply(response)
+            finally:
+                response.release()
 
     @asynccontextmanager
     async def websocket(
@@ -92,42 +97,84 @@ class SessionTransport(ABC):
         timeouts: Timeouts | None = None,
     ) -> AsyncIterator[Socket]:
         address = self._checked(url)
-        with _typed_errors():
-            # Given per call to ws_connect, a bound would hold for the socket's whole life: so it is one of waiting.
-            async with asyncio.timeout(_opening_seconds(timeouts or self.timeouts)):
-                websocket = await self._session(lane).ws_connect(
-                    address,
-                    params=params,
-                    heartbeat=heartbeat_seconds,
-                    max_msg_size=limit_bytes,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
-                )
-        socket = _Socket(websocket)
-        try:
-            yield socket
-        finally:
-            await socket.close()
+        async with self._session(lane) as session:
+            with self._typed_errors():
+                # Given per call to ws_connect, a bound would hold for the socket's whole life: so it is one of waiting.
+                async with asyncio.timeout(_opening_seconds(timeouts or self.timeouts)):
+                    websocket = await session.ws_connect(
+                        address,
+                        params=params,
+                        heartbeat=heartbeat_seconds,
+                        max_msg_size=limit_bytes,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
+                    )
+            socket = _Socket(websocket)
+            try:
+                yield socket
+            finally:
+                await socket.close()
 
     async def close(self) -> None:
         sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            await session.close()
+        for kept in (*sessions.values(), *self._leaving):
+            await kept.session.close()
 
     def _checked(self, url: str) -> URL:
         address = parse_address(url)
         self._admit(address)
         return address
 
-    def _session(self, lane: Lane) -> aiohttp.ClientSession:
+    @asynccontextmanager
+    async def _session(self, lane: Lane) -> AsyncIterator[aiohttp.ClientSession]:
+        """The session of `lane`, kept open for the context even if the lane is given another one meanwhile."""
+        await self._settle(lane)
         if lane not in self._sessions:
-            self._sessions[lane] = aiohttp.ClientSession(
+            session = aiohttp.ClientSession(
                 connector=self._connector(lane),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=_client_timeout(self.timeouts),
                 trust_env=False,
                 middlewares=(self._stay_on_address,),
             )
-        return self._sessions[lane]
+            self._sessions[lane] = _Kept(session)
+        kept = self._sessions[lane]
+        kept.users += 1
+        try:
+            yield kept.session
+        finally:
+            kept.users -= 1
+            await self._close_idle()
+
+    async def _settle(self, lane: Lane) -> None:  # noqa: B027 - most transports have nothing to do here
+        """Called before the lane's session is used, for a transport that has to `_replace` it first."""
+
+    async def _replace(self, lane: Lane) -> None:
+        """Open new connections for what `lane` does from now on; the old ones close when nothing uses them any more."""
+        if lane in self._sessions:
+            self._leaving.add(self._sessions.pop(lane))
+            await self._close_idle()
+
+    async def _close_idle(self) -> None:
+        for kept in [kept for kept in self._leaving if kept.users == 0]:
+            self._leaving.discard(kept)
+            await kept.session.close()
+
+    def _translate(self, error: Exception) -> TransportError | None:
+        """What an error of the connector's own kind means; None if it is none of its own."""
+        return None
+
+    @contextmanager
+    def _typed_errors(self) -> Iterator[None]:
+        try:
+            with _typed_errors():
+                yield
+        except TransportError:
+            raise
+        except Exception as error:
+            translated = self._translate(error)
+            if translated is None:
+                raise
+            raise translated from error
 
     async def _stay_on_address(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -139,6 +186,14 @@ class SessionTransport(ABC):
             response.close()
             raise Redirected(f"the server redirects (HTTP {response.status}); write the final address as the url")
         return response
+
+
+@dataclass(eq=False, slots=True)
+class _Kept:
+    """A session and how many requests are under way on it."""
+
+    session: aiohttp.ClientSession
+    users: int = 0
 
 
 class _Reply:
@@ -219,7 +274,9 @@ def _typed_errors() -> Iterator[None]:
 
 
 def _client_timeout(bounds: Timeouts) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=bounds.total, connect=bounds.connect, sock_read=bounds.read)
+    return aiohttp.ClientTimeout(
+        total=bounds.total, connect=bounds.connect, sock_connect=bounds.connect, sock_read=bounds.read
+    )
 
 
 def _opening_seconds(bounds: Timeouts) -> float | None:
