@@ -141,19 +141,21 @@ REQUEUE = f"""
             ended_at = case when cancel_requested then now() end,
             run_at = now() + make_interval(secs => %(delay)s), backend = null,
             prompt_id = null, woken_at = null, lease_owner = null, lease_until = null, progress = null,
+            max_attempts = max_attempts + case when %(counts)s then 0 else 1 end,
             fence = fence + 1, error = %(error)s, error_detail = %(detail)s
         where {HELD} and lease_until > now() returning id, state){RELEASE}
 """
 
 
 async def requeue(
-    connection: AsyncConnection, lease: Lease, *, error: str, detail: str, delay_seconds: float
+    connection: AsyncConnection, lease: Lease, *, error: str, detail: str, delay_seconds: float, counts: bool = True
 ) -> Literal["queued", "cancelled"] | None:
     """Give the job back for another try on any backend, after a delay; it is over instead if its user cancelled it.
 
+    counts: whether the try that ended is one of those that the job has.
     None: fenced out, as for `end`.
     """
-    values = _values(lease, outcome="requeued", error=error, detail=detail, delay=delay_seconds)
+    values = _values(lease, outcome="requeued", error=error, detail=detail, delay=delay_seconds, counts=counts)
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(REQUEUE, values)
         state: Literal["queued", "cancelled"] | None = await cursor.fetchone()

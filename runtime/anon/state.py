@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 FILE = "state.json"
@@ -16,20 +16,26 @@ class AnonState:
     """The daemon as last seen.
 
     socks: for hidden services only. exit_socks: for other names, None unless asked for. version: as the daemon says,
-    "0.4.9.11-live". bootstrap_percent: 100 = usable; phase: what it does until then, or why it is down.
+    "0.4.9.11-live". bootstrap_percent: 100 = usable; phase: what it does until then, or why it is down. bytes_read,
+    bytes_written: on the network since it started.
     """
 
     socks: HostPort
     control: HostPort
-    cookie_file: str
     version: str
     bootstrap_percent: int
     phase: str
     exit_socks: HostPort | None = None
+    bytes_read: int = 0
+    bytes_written: int = 0
 
     @property
     def is_ready(self) -> bool:
         return self.bootstrap_percent >= 100
+
+    def at(self, percent: int, phase: str) -> "AnonState":
+        """The same daemon, so far."""
+        return replace(self, bootstrap_percent=percent, phase=phase)
 
 
 def write_state(folder: Path, state: AnonState) -> None:
@@ -43,7 +49,7 @@ def read_state(folder: Path) -> AnonState | None:
     """The state in `folder`, None if nobody has written one."""
     try:
         told = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     for key in ("socks", "control", "exit_socks"):
         told[key] = tuple(told[key]) if told[key] else None
@@ -53,3 +59,24 @@ def read_state(folder: Path) -> AnonState | None:
 def forget_state(folder: Path) -> None:
     """The daemon is nobody's any more."""
     (folder / FILE).unlink(missing_ok=True)
+
+
+WANTED = "new-circuits-wanted"
+
+
+def want_new_circuits(folder: Path) -> None:
+    """Ask the daemon's keeper for a clean slate (SIGNAL NEWNYM), soon.
+
+    After a "descriptor not found" the daemon does not ask the same directories again for 15 minutes
+    (feature/hs/hs_common.h), so a service that comes back would stay away for so long.
+    """
+    (folder / WANTED).touch()
+
+
+def are_new_circuits_wanted(folder: Path) -> bool:
+    """Whether somebody asked; asking is over then."""
+    try:
+        (folder / WANTED).unlink()
+    except FileNotFoundError:
+        return False
+    return True

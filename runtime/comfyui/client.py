@@ -17,6 +17,7 @@ from runtime.comfyui.errors import (
     BackendMisconfigured,
     BackendUnreachable,
     OutputMissing,
+    PathAway,
     UnexpectedAnswer,
     UploadRefused,
     WorkflowRejected,
@@ -26,7 +27,9 @@ from runtime.transport import (
     AddressRefused,
     HandshakeRefused,
     Lane,
+    NotAuthorized,
     Part,
+    PathDown,
     Redirected,
     Reply,
     ReplyTooLarge,
@@ -237,12 +240,14 @@ class ComfyClient:
     def _typed_errors(self) -> Iterator[None]:
         try:
             yield
-        except (AddressRefused, Redirected) as error:
+        except (AddressRefused, NotAuthorized, Redirected) as error:
             raise BackendMisconfigured(self.backend, str(error)) from error
         except HandshakeRefused as error:
             raise UnexpectedAnswer(self.backend, "GET /ws", error.status, "so there are no live events") from error
         except ReplyTooLarge as error:
             raise BackendError(self.backend, str(error)) from error
+        except PathDown as error:
+            raise PathAway(self.backend, str(error), may_have_arrived=False) from error
         except TransportError as error:
             raise BackendUnreachable(self.backend, str(error), may_have_arrived=error.may_have_arrived) from error
 

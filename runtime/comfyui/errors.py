@@ -33,6 +33,13 @@ class BackendUnreachable(BackendError):
         self.may_have_arrived = may_have_arrived
 
 
+class PathAway(BackendUnreachable):
+    """Our own way to the backend is down, our `anon` most likely: no fault of the backend, and none of the job.
+
+    Nothing that waits for the way uses up a try.
+    """
+
+
 class BackendMisconfigured(BackendError):
     """The backend's `url` or `transport` is wrong: the operator corrects it in the registry."""
 

@@ -1,12 +1,13 @@
 """The backends as this process talks to them: one client each, shared by all its jobs, with what the server offers."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 
 from runtime.api import VeilrunError
 from runtime.comfyui import Catalogue, ComfyClient
 from runtime.registry import BackendConfig
-from runtime.transport import Transport, open_transport
+from runtime.transport import NOWHERE, Transport, open_transport
 
 
 class UnknownBackend(VeilrunError):
@@ -14,10 +15,14 @@ class UnknownBackend(VeilrunError):
 
 
 class Backend:
-    """One ComfyUI server. Connections are opened when first used and kept."""
+    """One ComfyUI server. Connections are opened when first used and kept.
 
-    def __init__(self, config: BackendConfig) -> None:
+    anon_dir: where this machine's anon is told about, for a backend that is a hidden service.
+    """
+
+    def __init__(self, config: BackendConfig, anon_dir: Path = NOWHERE) -> None:
         self.config = config
+        self._anon_dir = anon_dir
         self._transport: Transport | None = None
         self._catalogue: Catalogue | None = None
 
@@ -29,7 +34,7 @@ class Backend:
     def client(self) -> ComfyClient:
         """Raises: UnknownTransport if the registry names one that does not exist."""
         if self._transport is None:
-            self._transport = open_transport(self.config.transport)
+            self._transport = open_transport(self.config.transport, anon_dir=self._anon_dir)
         return ComfyClient(self.config.name, self.config.url, self._transport)
 
     async def catalogue(self, *, fresh: bool = False) -> Catalogue:
@@ -55,8 +60,8 @@ class Backend:
 class Fleet:
     """All backends of the registry."""
 
-    def __init__(self, configs: Iterable[BackendConfig]) -> None:
-        self._backends = {config.name: Backend(config) for config in configs}
+    def __init__(self, configs: Iterable[BackendConfig], anon_dir: Path = NOWHERE) -> None:
+        self._backends = {config.name: Backend(config, anon_dir) for config in configs}
 
     async def __aenter__(self) -> "Fleet":
         return self

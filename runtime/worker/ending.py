@@ -55,7 +55,12 @@ async def write_requeued(pool: Pool, lease: Lease, requeue: Requeue) -> Literal[
     """The job waits for another try, unless its user cancelled it meanwhile."""
     async with pool.connection() as connection, connection.pipeline():
         state = await leases.requeue(
-            connection, lease, error=requeue.error, detail=requeue.detail, delay_seconds=requeue.delay_seconds
+            connection,
+            lease,
+            error=requeue.error,
+            detail=requeue.detail,
+            delay_seconds=requeue.delay_seconds,
+            counts=requeue.counts,
         )
         if state is None:
             raise FencedOut

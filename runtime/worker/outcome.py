@@ -11,6 +11,7 @@ from runtime.comfyui import (
     BackendUnreachable,
     Interrupted,
     OutOfMemory,
+    PathAway,
     UnexpectedAnswer,
     WorkflowRejected,
 )
@@ -19,15 +20,22 @@ from runtime.transport import TransportError
 
 BACKOFF_SECONDS = (0.5, 2.0, 8.0)
 
+PATH_SECONDS = 1.0
+"""Until a job that found the way to its backend down may be placed again; the backend counts as away by then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """Another try, on any backend, after a delay. `free`: let the backend drop what it has loaded first."""
+    """Another try, on any backend, after a delay. `free`: let the backend drop what it has loaded first.
+
+    `counts`: whether the try that ended is one of those that the job has.
+    """
 
     error: str
     detail: str
     delay_seconds: float
     free: bool = False
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ def judge(error: VeilrunError, *, attempt: int, max_attempts: int, last_error: s
     A second lack of memory is not bad luck any more: the job is too large.
     """
     name, detail = type(error).__name__, one_line(error)
+    if isinstance(error, PathAway):
+        return Requeue(name, detail, PATH_SECONDS, counts=False)
     if not _may_pass(error) or (isinstance(error, OutOfMemory) and last_error == name):
         return Fail(name, detail)
     if attempt >= max_attempts:

@@ -72,7 +72,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
         stack.callback(waker.close)
         pool = await stack.enter_async_context(open_pool(dsn, "worker"))
         place = partial(place_and_wake, pool, registry, waker)
-        fleet = await stack.enter_async_context(Fleet(registry.backends))
+        fleet = await stack.enter_async_context(Fleet(registry.backends, settings.anon_dir))
         gateway = await stack.enter_async_context(open_gateway(settings))
         send = partial(deliver, pool=pool, gateway=gateway, registry=registry)
         workplace = Workplace(

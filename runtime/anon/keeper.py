@@ -1,0 +1,200 @@
+"""Keeps one `anon` running on this machine, or watches one that runs already, and tells the others how it is.
+
+However many veilrun processes of a machine start a keeper, one keeps and the others stand by: a lock decides.
+"""
+
+import asyncio
+import base64
+import contextlib
+import fcntl
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from runtime.anon.address import HiddenAddress
+from runtime.anon.anonrc import Common, client_rc, private_folder, write_rc
+from runtime.anon.daemon import running
+from runtime.anon.errors import AnonFailed, ControlFailed, TermsNotAccepted
+from runtime.anon.install import find_binary
+from runtime.anon.ports import HOST, kept_ports
+from runtime.anon.sdk import Control, connected
+from runtime.anon.state import (
+    AnonState,
+    HostPort,
+    are_new_circuits_wanted,
+    forget_state,
+    write_state,
+)
+from runtime.settings import Settings, SettingsInvalid
+
+log = structlog.get_logger("veilrun.anon")
+
+LOOK_SECONDS = 0.25
+"""From one look at the daemon to the next while it bootstraps, and at what others asked for."""
+
+STEADY_LOOKS = 20
+"""One look in so many goes to the daemon once it has bootstrapped."""
+
+FIRST_DELAY, LAST_DELAY = 0.5, 30.0
+
+FIRST_GAP, LAST_GAP = 10.0, 300.0
+"""Shortest time between two clean slates, doubled each time: it costs every backend its warm circuits."""
+
+TERMS = (
+    "using the Anyone network means accepting its terms, https://www.anyone.io/terms: read them, and if you agree, "
+    "set VEILRUN_ANON_ACCEPT_TERMS=true"
+)
+
+
+class AnonKeeper:
+    """One daemon for this machine.
+
+    keys: hidden service -> the private key (32 bytes, x25519) that it knows us by. on_state: called with each change.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Mapping[HiddenAddress, bytes],
+        on_state: Callable[[AnonState], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._folder = settings.anon_dir
+        self._on_state = on_state
+        self._last: AnonState | None = None
+        self._gap = FIRST_GAP
+        self._next_slate = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep or watch until `stop`; a daemon that ends is started again.
+
+        Raises: AnonNotInstalled, TermsNotAccepted, ExtraLinesUnreadable, SettingsInvalid.
+        """
+        private_folder(self._folder)
+        async with _alone(self._folder / "lock", stop):
+            delay = FIRST_DELAY
+            while not stop.is_set():
+                try:
+                    async with self._daemon() as (state, control, ended):
+                        await self._add_keys(control, state)
+                        if await self._watch(state, control, ended, stop):
+                            delay = FIRST_DELAY
+                except (AnonFailed, ControlFailed) as error:
+                    self._tell_down(str(error))
+                if not stop.is_set():
+                    log.warning("anon is down, trying again", delay_seconds=delay)
+                    await _until(stop, delay)
+                    delay = min(delay * 2, LAST_DELAY)
+            forget_state(self._folder)
+
+    @contextlib.asynccontextmanager
+    async def _daemon(self) -> AsyncIterator[tuple[AnonState, Control, asyncio.Event]]:
+        """The daemon that runs already if the settings name one, else our own."""
+        settings = self._settings
+        binary = find_binary(settings)
+        if settings.anon_socks is not None:
+            if settings.anon_control is None:
+                raise SettingsInvalid(
+                    "VEILRUN_ANON_SOCKS needs VEILRUN_ANON_CONTROL: the daemon's version is asked there"
+                )
+            async with connected(binary, settings.anon_control, settings.anon_cookie) as control:
+                ended = asyncio.Event()
+                control.on_end(ended.set)
+                yield await self._first_state(control, settings.anon_socks, settings.anon_control), control, ended
+            return
+        if not settings.anon_accept_terms:
+            raise TermsNotAccepted(TERMS)
+        ports = kept_ports(self._folder)
+        common = Common(private_folder(self._folder / "data"), (HOST, ports.control), binary, settings.anon_extra_rc)
+        exit_socks = (HOST, ports.exit_socks) if settings.telegram_via == "anon" else None
+        anonrc = self._folder / "anonrc"
+        write_rc(anonrc, client_rc(common, (HOST, ports.socks), exit_socks))
+        async with running(binary, anonrc, common.control, common.cookie) as daemon:
+            state = await self._first_state(daemon.control, (HOST, ports.socks), common.control, exit_socks)
+            yield state, daemon.control, daemon.ended
+
+    async def _first_state(
+        self, control: Control, socks: HostPort, control_port: HostPort, exit_socks: HostPort | None = None
+    ) -> AnonState:
+        version = await control.version()
+        log.info("anon runs", version=version)
+        return AnonState(socks, control_port, version, 0, "starting", exit_socks)
+
+    async def _add_keys(self, control: Control, state: AnonState) -> None:
+        """Held in the daemon's memory only. A key for a service of the other series is left out: it fits no address."""
+        for address, key in self._keys.items():
+            if address.suits(state.version):
+                secret = base64.b64encode(key).decode()
+                await control.message(f"ONION_CLIENT_AUTH_ADD {address.label} x25519:{secret}")
+
+    async def _watch(self, state: AnonState, control: Control, ended: asyncio.Event, stop: asyncio.Event) -> bool:
+        """Tell the others how the daemon is until it ends or `stop`. Whether it was usable for a while."""
+        was_ready, looks = False, 0
+        while not stop.is_set() and not ended.is_set():
+            if not was_ready or looks % STEADY_LOOKS == 0:
+                bootstrap, (read, written) = await control.bootstrap(), await control.traffic()
+                self._tell(
+                    replace(state.at(bootstrap.percent, bootstrap.phase), bytes_read=read, bytes_written=written)
+                )
+                was_ready = was_ready or bootstrap.percent >= 100
+            if are_new_circuits_wanted(self._folder):
+                await self._clean_slate(control)
+            looks += 1
+            await _until_any(LOOK_SECONDS, stop, ended)
+        if ended.is_set():
+            self._tell_down("it ended")
+        return was_ready
+
+    async def _clean_slate(self, control: Control) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._next_slate:
+            return
+        self._gap = min(self._gap * 2, LAST_GAP) if now < self._next_slate + LAST_GAP else FIRST_GAP
+        self._next_slate = now + self._gap
+        log.info("new circuits")
+        await control.message("SIGNAL NEWNYM")
+
+    def _tell(self, state: AnonState) -> None:
+        if self._last is None or state.bootstrap_percent != self._last.bootstrap_percent:
+            log.info("anon bootstraps", percent=state.bootstrap_percent, phase=state.phase)
+        self._last = state
+        write_state(self._folder, state)
+        self._on_state(state)
+
+    def _tell_down(self, reason: str) -> None:
+        log.warning("anon is down", reason=reason)
+        if self._last is not None:
+            self._last = self._last.at(0, reason)
+            write_state(self._folder, self._last)
+            self._on_state(self._last)
+
+
+@contextlib.asynccontextmanager
+async def _alone(lock: Path, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Hold the lock, which ends with this process at the latest; wait for it in turns that `stop` can end."""
+    with lock.open("w") as file:
+        while not stop.is_set():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await _until(stop, LOOK_SECONDS)
+        yield
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+async def _until_any(seconds: float, *events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
