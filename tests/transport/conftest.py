@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from runtime.leaks.socks import ScriptedSocks
 from runtime.transport import Transport, open_transport
 
 Serve = Callable[..., Awaitable[str]]
@@ -48,3 +49,10 @@ async def serve_raw() -> AsyncIterator[Serve]:
             return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
         yield start
+
+
+@pytest.fixture
+async def socks() -> AsyncIterator[ScriptedSocks]:
+    """A SOCKS5 proxy that answers as scripted and notes what it was asked."""
+    async with ScriptedSocks() as socks:
+        yield socks

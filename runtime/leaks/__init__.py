@@ -1,0 +1,1 @@
+"""The proof that nothing leaves this machine but through the proxy, and what it is made of."""
