@@ -15,9 +15,9 @@ import structlog
 
 from runtime.anon.address import HiddenAddress
 from runtime.anon.anonrc import Common, client_rc, private_folder, write_rc
+from runtime.anon.binary import find_binary
 from runtime.anon.daemon import running
 from runtime.anon.errors import AnonFailed, ControlFailed, TermsNotAccepted
-from runtime.anon.install import find_binary
 from runtime.anon.ports import HOST, kept_ports
 from runtime.anon.sdk import Control, connected
 from runtime.anon.state import (
@@ -46,6 +46,19 @@ TERMS = (
     "using the Anyone network means accepting its terms, https://www.anyone.io/terms: read them, and if you agree, "
     "set VEILRUN_ANON_ACCEPT_TERMS=true"
 )
+
+
+def check_startable(settings: Settings) -> Path:
+    """The binary, once it is sure that the settings let a daemon be started or watched.
+
+    Raises: AnonNotInstalled, TermsNotAccepted, SettingsInvalid.
+    """
+    binary = find_binary(settings)
+    if settings.anon_socks is not None and settings.anon_control is None:
+        raise SettingsInvalid("VEILRUN_ANON_SOCKS needs VEILRUN_ANON_CONTROL: the daemon's version is asked there")
+    if settings.anon_socks is None and not settings.anon_accept_terms:
+        raise TermsNotAccepted(TERMS)
+    return binary
 
 
 class AnonKeeper:
@@ -94,19 +107,13 @@ class AnonKeeper:
     async def _daemon(self) -> AsyncIterator[tuple[AnonState, Control, asyncio.Event]]:
         """The daemon that runs already if the settings name one, else our own."""
         settings = self._settings
-        binary = find_binary(settings)
-        if settings.anon_socks is not None:
-            if settings.anon_control is None:
-                raise SettingsInvalid(
-                    "VEILRUN_ANON_SOCKS needs VEILRUN_ANON_CONTROL: the daemon's version is asked there"
-                )
+        binary = check_startable(settings)
+        if settings.anon_socks is not None and settings.anon_control is not None:
             async with connected(binary, settings.anon_control, settings.anon_cookie) as control:
                 ended = asyncio.Event()
                 control.on_end(ended.set)
                 yield await self._first_state(control, settings.anon_socks, settings.anon_control), control, ended
             return
-        if not settings.anon_accept_terms:
-            raise TermsNotAccepted(TERMS)
         ports = kept_ports(self._folder)
         common = Common(private_folder(self._folder / "data"), (HOST, ports.control), binary, settings.anon_extra_rc)
         exit_socks = (HOST, ports.exit_socks) if settings.telegram_via == "anon" else None

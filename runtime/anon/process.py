@@ -2,8 +2,8 @@
 
 import asyncio
 
+from runtime.anon.client_keys import read_client_keys
 from runtime.anon.keeper import AnonKeeper
-from runtime.anon.keys import read_client_keys
 from runtime.heartbeat import heartbeat
 from runtime.registry import load_registry
 from runtime.settings import Settings

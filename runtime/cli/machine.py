@@ -3,9 +3,11 @@
 import socket
 
 from runtime.api import VeilrunError
+from runtime.registry import Registry
+from runtime.settings import Settings
 from runtime.supervisor import Child, child_environment, python_module
 
-WEB, WORKER = python_module("webhooks"), python_module("runtime.worker")
+WEB, WORKER, ANON = python_module("webhooks"), python_module("runtime.worker"), python_module("runtime.anon")
 
 
 class CannotListen(VeilrunError):
@@ -30,6 +32,16 @@ def machine(dsn: str, listener: socket.socket, workers: int, **environment: str)
     descriptor = listener.fileno()
     shared = child_environment(DATABASE_URL=dsn, VEILRUN_LISTEN_FD=str(descriptor), **environment)
     return [Child("web", WEB, shared, pass_fds=(descriptor,)), *worker_children(shared, workers)]
+
+
+def anon_children(environment: dict[str, str]) -> list[Child]:
+    """The process that keeps this machine's anon; it stands by if another one does already."""
+    return [Child("anon", ANON, environment)]
+
+
+def needs_anon(registry: Registry, settings: Settings) -> bool:
+    """Whether anything here goes through the Anyone network."""
+    return settings.telegram_via == "anon" or any(backend.transport == "anon" for backend in registry.backends)
 
 
 def worker_children(environment: dict[str, str], count: int) -> list[Child]:

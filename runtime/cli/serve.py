@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from db import migrate
+from runtime.anon.keeper import check_startable
 from runtime.cli.database import database
 from runtime.cli.demo import demo
-from runtime.cli.machine import WEB, WORKER, listening, machine, worker_children
+from runtime.cli.machine import WEB, WORKER, anon_children, listening, machine, needs_anon, worker_children
 from runtime.cli.output import AsJson, notices, print_error, print_json, screen
 from runtime.heartbeat import living_processes
 from runtime.registry import load_registry
@@ -35,12 +36,13 @@ def up(workers: Workers = None) -> None:
     That is a web process, workers and, without DATABASE_URL, the database. Ctrl-C or SIGTERM stops it.
     """
     settings = read_settings()
-    _check(settings)
+    anon = _check(settings)
     with database(settings) as dsn, listening(settings.host, settings.port) as listener:
         migrate.upgrade(dsn)
         host, port = listener.getsockname()[:2]
         notices.print(f"veilrun listens on http://{host}:{port}; Ctrl-C stops it")
-        status = asyncio.run(_run(machine(dsn, listener, workers or settings.worker_processes)))
+        children = machine(dsn, listener, workers or settings.worker_processes)
+        status = asyncio.run(_run([*anon, *children]))
     raise typer.Exit(status)
 
 
@@ -49,8 +51,11 @@ def serve() -> None:
 
     It receives updates, answers commands and serves health and metrics.
     """
-    _check(read_settings())
-    os.execv(sys.executable, WEB)
+    settings = read_settings()
+    anon = _check(settings)
+    if settings.telegram_via != "anon":
+        os.execv(sys.executable, WEB)
+    raise typer.Exit(asyncio.run(_run([*anon, Child("web", WEB, child_environment())])))
 
 
 def worker(processes: Workers = None) -> None:
@@ -59,13 +64,13 @@ def worker(processes: Workers = None) -> None:
     They execute jobs on the backends and deliver results.
     """
     settings = read_settings()
-    _check(settings)
+    anon = _check(settings)
     count = processes or settings.worker_processes
-    if count == 1:
+    if count == 1 and not anon:
         os.execv(sys.executable, WORKER)
     with database(settings) as dsn:
         migrate.upgrade(dsn)
-        status = asyncio.run(_run(worker_children(child_environment(DATABASE_URL=dsn), count)))
+        status = asyncio.run(_run([*anon, *worker_children(child_environment(DATABASE_URL=dsn), count)]))
     raise typer.Exit(status)
 
 
@@ -89,9 +94,14 @@ async def _run(children: list[Child]) -> int:
     return await supervise(children, stop_on_signals())
 
 
-def _check(settings: Settings) -> None:
-    """Fail early and clearly: a token, a registry that loads."""
+def _check(settings: Settings) -> list[Child]:
+    """Fail early and clearly: a token, a registry that loads, an anon that may start. The children that keep anon."""
     _ = settings.bot_token
-    for plugin in load_registry(settings.registry).plugins:
+    registry = load_registry(settings.registry)
+    for plugin in registry.plugins:
         if plugin.enabled and plugin.error:
             print_error(f"plugin {plugin.name} is not active: {plugin.error}", style="yellow")
+    if not needs_anon(registry, settings):
+        return []
+    check_startable(settings)
+    return anon_children(child_environment())

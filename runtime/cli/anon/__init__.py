@@ -1,8 +1,9 @@
-"""`veilrun anon …`: the onion network on this machine, as a client (bot host) and as a hidden service (GPU host).
+"""`veilrun anon …`: the onion network on this machine, as a client (bot host) and as a hidden service (GPU host)."""
 
-One module per command; each adds itself to `app`.
-"""
-
+from runtime.cli.anon.run import run
+from runtime.cli.anon.status import status
 from runtime.cli.output import Commands
 
 app = Commands(help="The Anyone network: install and run anon, look at it, offer ComfyUI through it.")
+app.command(epilog="Example: VEILRUN_ANON_ACCEPT_TERMS=true veilrun anon run")(run)
+app.command(epilog="Example: veilrun anon status --json")(status)
