@@ -108,7 +108,7 @@ class PrivateNetwork:
 
     def _start_relays(self, stack: ExitStack) -> None:
         resolver = self.folder / "resolv.conf"
-        resolver.write_text("nameserver 127.0.0.1\n", encoding="ascii")
+        resolver.write_text("nameserver 127.0.0.1:1\n", encoding="ascii")
         lines = [*options(MEMBER), f"ServerDNSResolvConfFile {resolver}", *self._relay_options]
         authority = Authority(self.binary, self.folder / "authority", lines)
         self._member_lines = [*options(MEMBER), authority.trust]

@@ -44,6 +44,7 @@ INNER = """
 # reads there as accepting nothing. It reaches loopback only, by OutboundBindAddress and by its resolver.
 EXIT = """
     ExitRelay 1
+    IPv6Exit 0
     ExitPolicyRejectPrivate 0
     ExitPolicy accept *:*
 """
