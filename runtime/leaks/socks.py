@@ -18,7 +18,7 @@ VERSION, AUTHENTICATION_VERSION = 5, 1
 NO_AUTHENTICATION, PASSWORD, NONE_ACCEPTABLE = 0, 2, 0xFF
 CONNECT = 1
 IPV4, NAME, IPV6 = 1, 3, 4
-SUCCEEDED, COMMAND_NOT_SUPPORTED = 0, 7
+SUCCEEDED, CONNECTION_REFUSED, COMMAND_NOT_SUPPORTED = 0, 5, 7
 CHUNK_BYTES = 64 * 1024
 
 
@@ -36,7 +36,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Succeed, and connect to `port` on 127.0.0.1. cut_after: drop both sides after so many bytes of answer."""
+    """Succeed, and connect to `port` on 127.0.0.1; reply 0x05 if nothing listens there.
+
+    cut_after: drop both sides after so many bytes of answer.
+    """
 
     port: int
     cut_after: int | None = None
@@ -70,15 +73,16 @@ Answer: TypeAlias = Relay | Refuse | Silent | Drop | RefuseAuthentication
 class ScriptedSocks:
     """The proxy. It answers each connection with the next of `script`, and with `answer` once that is empty.
 
-    requests: everything asked so far, in order. Use it as a context; inside, it may be stopped and started again on
-    the same port.
+    requests: everything asked so far, in order. relay_from: the local address that its own connections come from, so
+    that they can be told apart. Use it as a context; inside, it may be stopped and started again on the same port.
     """
 
-    def __init__(self, answer: Answer = Refuse(0x01)) -> None:
+    def __init__(self, answer: Answer = Refuse(0x01), relay_from: str = HOST) -> None:
         self.answer: Answer = answer
         self.script: deque[Answer] = deque()
         self.requests: list[Asked] = []
         self.port = 0
+        self._relay_from = relay_from
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
@@ -157,7 +161,30 @@ class ScriptedSocks:
             case Silent():
                 await reader.read()
             case Relay(port, cut_after):
-                await _relay(reader, writer, port, cut_after)
+                await self._relay(reader, writer, port, cut_after)
+
+    async def _relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, cut_after: int | None
+    ) -> None:
+        try:
+            target_reader, target_writer = await asyncio.open_connection(HOST, port, local_addr=(self._relay_from, 0))
+        except ConnectionRefusedError:
+            await _reply(writer, CONNECTION_REFUSED)
+            return
+        try:
+            writer.write(bytes([VERSION, SUCCEEDED, 0, IPV4, 0, 0, 0, 0, 0, 0]))
+            asking = asyncio.create_task(_copy(reader, target_writer, None))
+            try:
+                await _copy(target_reader, writer, cut_after)
+            finally:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+        finally:
+            target_writer.transport.abort()
+        if cut_after is None:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def _authenticate(
@@ -194,24 +221,6 @@ async def _reply(writer: asyncio.StreamWriter, code: int) -> None:
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-
-
-async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, cut_after: int | None) -> None:
-    target_reader, target_writer = await asyncio.open_connection(HOST, port)
-    try:
-        writer.write(bytes([VERSION, SUCCEEDED, 0, IPV4, 0, 0, 0, 0, 0, 0]))
-        asking = asyncio.create_task(_copy(reader, target_writer, None))
-        try:
-            await _copy(target_reader, writer, cut_after)
-        finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-    finally:
-        target_writer.transport.abort()
-    if cut_after is None:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter, limit: int | None) -> None:
