@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import importlib
 import io
+import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -29,6 +30,9 @@ LAUNCH_SECONDS = 30
 CONTROL_SECONDS = 10.0
 
 SILENT = "it gave no reason (0.4.9 does so for an option it does not know: look at VEILRUN_ANON_EXTRA_RC)"
+
+
+logging.getLogger("stem").setLevel(logging.WARNING)  # below, it quotes what is sent: keys too
 
 
 def load_sdk(binary: Path) -> ModuleType:

@@ -30,6 +30,8 @@ def _line(job: Job, position: int | None) -> str:
         return Progress.read(job.progress or {}).line(language)
     if job.state == "placed":
         return text("status.placed", language, backend=job.backend or "?")
+    if job.error == "PathAway":
+        return text("status.path_away", language)
     if job.attempt > 0:
         return text("status.retrying", language)
     if position is None:

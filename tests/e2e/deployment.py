@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from runtime.cli.machine import WEB, WORKER, listening
+from runtime.cli.machine import ANON, WEB, WORKER, listening
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.sandbox.telegram import Chat, ChatMessage, SandboxTelegram
 from runtime.supervisor import child_environment
@@ -59,8 +59,8 @@ class Deployment:
         return self.telegram.user("Alice").private_chat
 
     async def start(self, name: str) -> None:
-        """Start "web" or a process whose name begins with "worker"."""
-        command = WEB if name == "web" else WORKER
+        """Start "web", "anon" or a process whose name begins with "worker"."""
+        command = {"web": WEB, "anon": ANON}.get(name, WORKER)
         descriptors = (self.listener.fileno(),) if name == "web" else ()
         self.processes[name] = await asyncio.create_subprocess_exec(
             *command, env=self.environment, pass_fds=descriptors, start_new_session=True
@@ -114,6 +114,7 @@ async def deployed(
     comfyui: SandboxComfyUI | None = None,
     workers: int = 1,
     web: bool = True,
+    anon: bool = False,
     **environment: str,
 ) -> AsyncIterator[Deployment]:
     """Start everything, wait until it is ready, and stop it again."""
@@ -138,6 +139,8 @@ async def deployed(
             }
         )
         stack.push_async_callback(deployment.stop)
+        if anon:
+            await deployment.start("anon")
         if web:
             await deployment.start("web")
         for number in range(1, workers + 1):
