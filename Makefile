@@ -1,6 +1,7 @@
 # make demo   set up and run the main job on loopback: sandbox chat page, sandbox ComfyUI, real everything else
 # make test   set up and run the whole test suite
 # make check  format, lint, types, layers, docs
+# make anon   install the binary that the tests over a private Anon network need
 # make bench  measured ratios
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check anon bench format clean
 
 demo: $(READY)
 	$(BIN)/veilrun demo
@@ -22,6 +23,9 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs
+
+anon: $(READY)
+	$(BIN)/veilrun anon install
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

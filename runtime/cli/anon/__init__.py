@@ -1,9 +1,11 @@
 """`veilrun anon …`: the onion network on this machine, as a client (bot host) and as a hidden service (GPU host)."""
 
+from runtime.cli.anon.install import install
 from runtime.cli.anon.run import run
 from runtime.cli.anon.status import status
 from runtime.cli.output import Commands
 
 app = Commands(help="The Anyone network: install and run anon, look at it, offer ComfyUI through it.")
+app.command(epilog="Example: veilrun anon install")(install)
 app.command(epilog="Example: VEILRUN_ANON_ACCEPT_TERMS=true veilrun anon run")(run)
 app.command(epilog="Example: veilrun anon status --json")(status)
