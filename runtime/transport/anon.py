@@ -4,6 +4,8 @@ There is no direct mode and no fallback: every connection is a SOCKS5 request to
 it, so no name is ever looked up here. What the address may be is decided on its text, before anything is opened.
 """
 
+import asyncio
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +47,8 @@ OFFLINE = {
     0x06: "it did not answer in time",
 }
 """SOCKS5 reply codes of anon 0.4.9 (lib/net/socks5_status.h; F0 to F7 with ExtendedErrors)."""
+
+_UNKNOWN_CODE = re.compile(r"reply code: 0x([0-9a-f]{2})\b", re.IGNORECASE)
 
 
 class AnonTransport(SessionTransport):
@@ -103,7 +107,9 @@ class AnonTransport(SessionTransport):
             case ProxyTimeoutError():
                 return TimedOut("connect", "no circuit in time")
             case ProxyError():
-                return self._refused(error.error_code)
+                return self._refused(_reply_code(error))
+            case asyncio.IncompleteReadError():
+                return PathDown("anon closed its SOCKS port in the middle of a request; it is being started again")
             case _:
                 return None
 
@@ -132,6 +138,14 @@ class AnonTransport(SessionTransport):
                 return PathDown("what listens on anon's SOCKS port does not speak SOCKS5")
             case _:
                 return ConnectFailed(f"no connection (SOCKS reply {code:#04x})")
+
+
+def _reply_code(error: ProxyError) -> int | None:
+    """The SOCKS5 reply. python-socks knows the codes of RFC 1928 as numbers, and anon's own in its message only."""
+    if error.error_code is not None:
+        return error.error_code
+    said = _UNKNOWN_CODE.search(str(error))
+    return int(said[1], 16) if said else None
 
 
 def check_address(url: URL, daemon: Callable[[], AnonState]) -> None:
