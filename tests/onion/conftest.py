@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from runtime.anon.binary import SDK_PLACE
 from tests.onion.network import PrivateNetwork
 
 SECONDS = 300
-SDK_BINARY = Path.home() / ".anyone_protocol_sdk" / "bin" / "anon"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,8 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def anon_binary() -> Path:
     """The real anon: VEILRUN_ANON_BINARY, where the SDK looks for it, or on PATH."""
     named = os.environ.get("VEILRUN_ANON_BINARY")
-    places = [Path(named)] if named else [SDK_BINARY, Path(shutil.which("anon") or SDK_BINARY)]
-    for place in places:
+    on_path = shutil.which("anon")
+    places = [named] if named else [Path.home() / SDK_PLACE, *([on_path] if on_path else [])]
+    for place in map(Path, places):
         if place.is_file() and place.with_name("anon-gencert").is_file():
             return place
     pytest.skip("anon is not installed (veilrun anon install)")
