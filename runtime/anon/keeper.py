@@ -112,7 +112,12 @@ class AnonKeeper:
             async with connected(binary, settings.anon_control, settings.anon_cookie) as control:
                 ended = asyncio.Event()
                 control.on_end(ended.set)
-                yield await self._first_state(control, settings.anon_socks, settings.anon_control), control, ended
+                exit_socks = settings.anon_socks if settings.telegram_via == "anon" else None
+                yield (
+                    await self._first_state(control, settings.anon_socks, settings.anon_control, exit_socks),
+                    control,
+                    ended,
+                )
             return
         ports = kept_ports(self._folder)
         common = Common(private_folder(self._folder / "data"), (HOST, ports.control), binary, settings.anon_extra_rc)

@@ -52,7 +52,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator["TelegramGateway"]:
     """
     api_url = settings.telegram_api_url.rstrip("/")
     token = settings.bot_token
-    wire = open_wire(api_url)
+    wire = open_wire(api_url, settings.anon_dir if settings.telegram_via == "anon" else None)
     bot = telegram.Bot(
         token,
         base_url=lambda secret: f"{api_url}/bot{secret}",

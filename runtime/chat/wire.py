@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import warnings
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,8 +11,11 @@ from telegram.error import BadRequest, NetworkError, RetryAfter
 from telegram.request import HTTPXRequest
 from telegram.warnings import PTBDeprecationWarning
 
+from runtime.chat.anon_wire import AnonWire
+
 POOL_SIZE = 64
 CONNECT_SECONDS, READ_SECONDS, WRITE_SECONDS = 10.0, 30.0, 30.0
+ANON_CONNECT_SECONDS = 65.0  # circuits take their time
 UPLOAD_WRITE_SECONDS = 120.0  # for each piece of an upload, not for the whole
 POOL_SECONDS = 20.0
 BARE_429_SECONDS = 5.0  # a proxy's 429 without retry_after
@@ -32,19 +36,28 @@ class Wire(HTTPXRequest):
         return status, body
 
 
-def open_wire(api_url: str) -> Wire:
-    """A client for the Bot API at `api_url`. Proxies from the environment are used, except towards this machine."""
+def open_wire(api_url: str, anon_dir: Path | None = None) -> Wire:
+    """A client for the Bot API at `api_url`. Proxies from the environment are used, except towards this machine.
+
+    anon_dir: where this machine's anon is told about, if all goes through it and nothing by another way.
+    """
     silence_url_logs()
     warnings.filterwarnings("ignore", "(?s).*retry_after", PTBDeprecationWarning)  # both its types are understood
     return Wire(
         connection_pool_size=POOL_SIZE,
-        connect_timeout=CONNECT_SECONDS,
+        connect_timeout=CONNECT_SECONDS if anon_dir is None else ANON_CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         write_timeout=WRITE_SECONDS,
         pool_timeout=POOL_SECONDS,
         media_write_timeout=UPLOAD_WRITE_SECONDS,
-        httpx_kwargs={"trust_env": False} if _is_loopback(api_url) else {},
+        httpx_kwargs=_way(api_url, anon_dir),
     )
+
+
+def _way(api_url: str, anon_dir: Path | None) -> dict[str, Any]:
+    if anon_dir is not None:
+        return {"trust_env": False, "transport": AnonWire(anon_dir, POOL_SIZE)}
+    return {"trust_env": False} if _is_loopback(api_url) else {}
 
 
 def silence_url_logs() -> None:

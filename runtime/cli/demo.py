@@ -77,6 +77,7 @@ async def _demo(dsn: str, state: Path, *, once: bool, port: int) -> None:
                 settings.worker_processes,
                 TELEGRAM_BOT_TOKEN=TOKEN,
                 TELEGRAM_API_URL=telegram.base_url,
+                TELEGRAM_VIA="direct",
                 BROKER_URL="postgresql",
                 VEILRUN_REGISTRY=str(registry),
                 VEILRUN_STATE_DIR=str(state),
