@@ -12,17 +12,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from runtime.leaks.bpf import keep_openings_only
-from runtime.leaks.errors import CaptureMissing
+from runtime.leaks.errors import CaptureMissing, CaptureOverrun
 from runtime.leaks.namespace import DEVICE
 from runtime.leaks.packets import Packet, parse_packet
 
 LOOPBACK = "lo"
 ETH_P_ALL, PACKET_OUTGOING, SOL_PACKET, PACKET_STATISTICS = 0x0003, 4, 263, 6  # linux/if_ether.h, if_packet.h
 LARGEST = 65536
-
-
-class CaptureOverrun(CaptureMissing):
-    """More packets came than could be kept, so that some were not looked at."""
 
 
 @dataclass(frozen=True, slots=True)

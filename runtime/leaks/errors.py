@@ -15,5 +15,9 @@ class CaptureMissing(LeakCheckImpossible):
     """There is nothing to catch packets with. The text names the device or permission."""
 
 
+class CaptureOverrun(LeakCheckImpossible):
+    """More packets came than could be kept, so that some were not looked at."""
+
+
 class BatteryBroken(LeakCheckImpossible):
     """The process that plays the scenarios ended before the last of them."""

@@ -73,8 +73,9 @@ Answer: TypeAlias = Relay | Refuse | Silent | Drop | RefuseAuthentication
 class ScriptedSocks:
     """The proxy. It answers each connection with the next of `script`, and with `answer` once that is empty.
 
-    requests: everything asked so far, in order. relay_from: the local address that its own connections come from, so
-    that they can be told apart. Use it as a context; inside, it may be stopped and started again on the same port.
+    requests: everything asked so far, in order. ports: where it has listened. relay_from: the local address that its
+    own connections come from, so that they can be told apart. Use it as a context; inside, it may be stopped and
+    started again on the same port.
     """
 
     def __init__(self, answer: Answer = Refuse(0x01), relay_from: str = HOST) -> None:
@@ -82,6 +83,7 @@ class ScriptedSocks:
         self.script: deque[Answer] = deque()
         self.requests: list[Asked] = []
         self.port = 0
+        self.ports: set[int] = set()
         self._relay_from = relay_from
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -100,6 +102,13 @@ class ScriptedSocks:
         """Listen, on the same port as before if it has listened already."""
         self._server = await asyncio.start_server(self._serve, HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
+        self.ports.add(self.port)
+
+    async def move(self) -> None:
+        """Stop, and listen on another port."""
+        await self.stop()
+        self.port = 0
+        await self.start()
 
     async def stop(self) -> None:
         """Stop listening and cut every connection, as if the process had been killed."""

@@ -1,5 +1,6 @@
 """Which addresses may be opened at all, decided on the text alone: no name is ever resolved here."""
 
+import re
 from urllib.parse import unquote
 
 from yarl import URL
@@ -9,6 +10,8 @@ from runtime.transport.errors import AddressRefused
 HIDDEN_SUFFIXES = (".anon", ".anyone")
 """Names of hidden services. To a daemon or resolver that does not know its suffix such a name is an ordinary host
 name, and asking for it tells the resolver's owner which service is wanted."""
+
+_PLAIN_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?|[0-9a-f:.]+(%[a-z0-9_.-]+)?")
 
 
 def parse_address(url: str) -> URL:
@@ -26,3 +29,12 @@ def is_hidden_service(url: URL) -> bool:
     """Whether the host is a hidden service of the Anyone network, however it is spelled."""
     host = unquote(url.host or "").casefold().rstrip(".")
     return host.endswith(HIDDEN_SUFFIXES)
+
+
+def has_plain_host(url: URL) -> bool:
+    """Whether the host is an IP address or a name in the letters of names: a resolver is asked for nothing else.
+
+    What is left of an escape or a space ("x.anon%00", "x.anon ") would otherwise make a hidden service's name pass for
+    an ordinary one.
+    """
+    return _PLAIN_HOST.fullmatch(url.raw_host or "") is not None

@@ -3,7 +3,7 @@
 import aiohttp
 from yarl import URL
 
-from runtime.transport.address import is_hidden_service
+from runtime.transport.address import has_plain_host, is_hidden_service
 from runtime.transport.errors import AddressRefused
 from runtime.transport.interface import Lane
 from runtime.transport.sessions import KEEP_ALIVE_SECONDS, SessionTransport
@@ -20,6 +20,8 @@ class DirectTransport(SessionTransport):
             raise AddressRefused(
                 "this is the address of a hidden service, which `direct` never opens; set `transport: anon`"
             )
+        if not has_plain_host(url):
+            raise AddressRefused("the backend's url has a host that is neither a name nor an IP address")
 
     async def renew(self, lane: Lane) -> None:
         """There is one path only."""

@@ -57,6 +57,20 @@ async def test_a_hidden_service_is_refused_before_any_resolver_is_asked(
     assert asked == []
 
 
+@pytest.mark.parametrize("ending", [" ", "%00", "%252e", "%20x"])
+async def test_a_host_in_other_letters_than_those_of_names_is_refused_before_any_resolver_is_asked(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **_: asked.append(arguments))
+
+    with pytest.raises(AddressRefused):
+        async with transport.request("GET", f"{SERVICE}.anon{ending}"):
+            pass
+
+    assert asked == []
+
+
 @pytest.mark.parametrize("url", ["ftp://host/", "host:8188", "", "http://", "file:///etc/passwd", "http://[bad"])
 async def test_an_address_that_is_no_http_url_is_refused(transport: Transport, url: str) -> None:
     with pytest.raises(AddressRefused, match="http://host"):

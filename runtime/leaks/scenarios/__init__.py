@@ -1,0 +1,14 @@
+"""What is played, in this order: first the leaks on purpose, which prove that the instrument sees."""
+
+from runtime.leaks.scenarios import addresses, answers, controls, replies, runs
+from runtime.leaks.scenarios.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *controls.SCENARIOS,
+    *runs.SCENARIOS,
+    *replies.SCENARIOS,
+    *addresses.SCENARIOS,
+    *answers.SCENARIOS,
+)
+
+__all__ = ["SCENARIOS", "Scenario"]
