@@ -58,6 +58,11 @@ class ComfyClient:
         self._transport = transport
         self._timeouts = timeouts or transport.timeouts
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long the server may be out of reach before what runs on it is given up: the way's own measure."""
+        return self._transport.patience_seconds
+
     @asynccontextmanager
     async def events(self, client_id: str) -> AsyncIterator[Socket]:
         """GET /ws?clientId=…: the socket on which prompts posted with `client_id` report.

@@ -50,7 +50,8 @@ async def follow(
     Raises: PromptLost if two polls in a row find it nowhere; QueueTimeout, LoadTimeout, RunTimeout;
     BackendUnreachable after `pace.patience` without an answer.
     """
-    follower = _Follower(client, prompt, listener, on_progress, limits or Limits(), pace or Pace(), events_expected)
+    pace = pace or Pace(patience=client.patience_seconds)
+    follower = _Follower(client, prompt, listener, on_progress, limits or Limits(), pace, events_expected)
     return await follower.run()
 
 

@@ -13,7 +13,6 @@ from runtime.comfyui.rejection import parse_node_errors
 POSTS = 3
 LOOK_PAUSE_SECONDS = 0.25
 AWAY_PAUSE_SECONDS = 1.0
-AWAY_LOOKS = 10
 
 Whereabouts: TypeAlias = History | Literal["queued", "running"] | None
 
@@ -87,7 +86,9 @@ async def submit(client: ComfyClient, prompt: Prompt) -> None:
 
 async def _arrived(client: ComfyClient, prompt_id: str) -> bool:
     """`is_known`, with some patience for a server that is away for moments."""
-    for _ in range(AWAY_LOOKS - 1):
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + client.patience_seconds
+    while clock() < deadline:
         try:
             return await is_known(client, prompt_id)
         except BackendError as error:

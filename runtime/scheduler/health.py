@@ -14,7 +14,7 @@ import structlog
 from db import placement
 from db.pool import AWAY, Pool
 from runtime.api import VeilrunError, Workflow
-from runtime.comfyui import BackendError, Catalogue, check_graph
+from runtime.comfyui import BackendError, Catalogue, PathAway, check_graph
 from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend, Fleet
 from runtime.scheduler.place import command_key
@@ -24,8 +24,11 @@ log = structlog.get_logger("veilrun.health")
 READY_SECONDS, AWAY_SECONDS = 30.0, 5.0
 """From one check of a backend to the next."""
 
-CHECK_SECONDS = 20.0
-"""A check that takes longer counts as failed."""
+PATH_SECONDS = 1.0
+"""The same while our own way to the backend is down: to look costs nothing then."""
+
+CHECK_SECONDS = {"direct": 20.0, "anon": 100.0}
+"""A check that takes longer counts as failed. Circuits to a hidden service may take a minute to come about."""
 
 LACKS = ("unknown_class", "missing_model")
 """What makes a command impossible on a backend, whatever its arguments are."""
@@ -33,23 +36,37 @@ LACKS = ("unknown_class", "missing_model")
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What one check found. missing: command (with variant, `flux --dev`) -> what the backend lacks for it."""
+    """What one check found. missing: command (with variant, `flux --dev`) -> what the backend lacks for it.
+
+    is_path_down: nothing is known of the backend itself, since our way to it is down.
+    """
 
     state: Literal["ready", "away"]
     reason: str | None = None
     comfyui_version: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    is_path_down: bool = False
+
+    @property
+    def pause_seconds(self) -> float:
+        """Until the next check."""
+        if self.is_path_down:
+            return PATH_SECONDS
+        return READY_SECONDS if self.state == "ready" else AWAY_SECONDS
 
 
 async def check_backend(backend: Backend, commands: Mapping[str, LoadedCommand]) -> Health:
     """Ask the backend for its state and for what it offers, and compare that with what the commands need."""
+    seconds = CHECK_SECONDS.get(backend.config.transport, CHECK_SECONDS["direct"])
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(seconds):
             stats = await backend.client.system_stats()
             catalogue = await backend.catalogue(fresh=True)
     except TimeoutError:
         backend.forget()
-        return Health("away", f"no answer within {CHECK_SECONDS:g} s")
+        return Health("away", f"no answer within {seconds:g} s")
+    except PathAway as error:
+        return Health("away", error.message, is_path_down=True)
     except VeilrunError as error:
         backend.forget()
         return Health("away", error.message if isinstance(error, BackendError) else str(error))
@@ -112,9 +129,8 @@ class HealthWatch:
                 await self._report(backend.name, health)
             except AWAY as error:
                 log.warning("backend health not stored", backend=backend.name, error=type(error).__name__)
-            pause = READY_SECONDS if health.state == "ready" else AWAY_SECONDS
             try:
-                async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
+                async with asyncio.timeout(health.pause_seconds * random.uniform(0.8, 1.2)):
                     await due.wait()
             except TimeoutError:
                 continue

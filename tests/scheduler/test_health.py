@@ -9,10 +9,11 @@ import pytest
 from db import placement
 from db.placement import BackendState
 from db.pool import Pool, open_pool
+from runtime.anon.address import HiddenAddress
 from runtime.registry import BackendConfig, Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.scheduler.fleet import Backend, Fleet, UnknownBackend
-from runtime.scheduler.health import HealthWatch, check_backend
+from runtime.scheduler.health import Health, HealthWatch, check_backend
 from runtime.scheduler.sync import sync_registry
 from tests.worker.yard import eventually, write_registry
 
@@ -68,6 +69,17 @@ async def test_a_server_that_is_no_comfyui_is_away_with_what_it_answered(registr
 
     assert health.state == "away"
     assert "404" in (health.reason or "")
+
+
+async def test_while_anon_is_away_so_is_the_backend_and_the_next_look_is_soon(registry: Registry, tmp_path: Path):
+    address = HiddenAddress.of(bytes(32), ".anon")
+    backend = Backend(BackendConfig("hidden", f"http://{address}", "anon"), tmp_path / "anon")
+
+    health = await check_backend(backend, registry.commands)
+
+    assert (health.state, health.is_path_down) == ("away", True)
+    assert "anon does not run" in (health.reason or "")
+    assert health.pause_seconds < Health("away").pause_seconds
 
 
 async def test_a_transport_that_does_not_exist_makes_the_backend_away_not_the_worker_fail(registry: Registry):

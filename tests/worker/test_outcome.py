@@ -16,6 +16,7 @@ from runtime.comfyui import (
     OutOfMemory,
     OutputMissing,
     OutputTooLarge,
+    PathAway,
     PromptLost,
     QueueTimeout,
     RunTimeout,
@@ -74,6 +75,14 @@ def test_what_may_pass_is_tried_again_and_at_last_becomes_a_dead_letter(error: V
 
     assert [each.delay_seconds for each in verdicts[:3] if isinstance(each, Requeue)] == [0.5, 2.0, 8.0]
     assert verdicts[3] == Fail(type(error).__name__, one_line(error), "dead")
+
+
+@pytest.mark.parametrize("attempt", [1, 4, 99])
+def test_a_way_that_is_down_uses_up_no_try(attempt: int):
+    verdict = judge(PathAway("gpu-a", "anon does not run"), attempt=attempt, max_attempts=4, last_error=None)
+
+    assert isinstance(verdict, Requeue)
+    assert not verdict.counts
 
 
 @pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
