@@ -25,8 +25,8 @@ def anon_binary() -> Path:
     """The real anon: VEILRUN_ANON_BINARY, where the SDK looks for it, or on PATH."""
     named = os.environ.get("VEILRUN_ANON_BINARY")
     on_path = shutil.which("anon")
-    places = [named] if named else [Path.home() / SDK_PLACE, *([on_path] if on_path else [])]
-    for place in map(Path, places):
+    places = [Path(named)] if named else [Path.home() / SDK_PLACE, Path(on_path or os.devnull)]
+    for place in places:
         if place.is_file() and place.with_name("anon-gencert").is_file():
             return place
     pytest.skip("anon is not installed (veilrun anon install)")
