@@ -42,7 +42,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ClientKeyInvalid, match="nowhere.key"):
+    with pytest.raises(ClientKeyInvalid, match=r"nowhere\.key"):
         read_client_keys([backend(tmp_path / "nowhere.key")])
 
 
