@@ -1,6 +1,7 @@
 """The private network itself: what the other tests here stand on."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -126,14 +127,18 @@ def test_another_daemon_joins_with_the_extra_lines_and_a_seeded_folder(network: 
         daemon.terminate()
 
 
-def test_a_network_dies_with_the_process_that_started_it(anon_binary: Path) -> None:
+def test_a_network_dies_with_the_process_that_started_it(anon_binary: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from tests.onion.network import PrivateNetwork\n"
         "with PrivateNetwork(Path(sys.argv[1]), relays=2) as network:\n"
         "    print(*(each.pid for each in network.relays), flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script, anon_binary], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, anon_binary],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as owner:
         assert owner.stdout
         relays = [psutil.Process(int(pid)) for pid in owner.stdout.readline().split()]
