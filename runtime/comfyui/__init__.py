@@ -27,7 +27,9 @@ from runtime.comfyui.errors import (
     UploadRefused,
     WorkflowRejected,
 )
-from runtime.comfyui.follow import OnProgress, Pace
+from runtime.comfyui.events import Event
+from runtime.comfyui.follow import OnEvent, OnProgress, Pace
+from runtime.comfyui.hub import EventHub
 from runtime.comfyui.preflight import RequiredModel, check_graph, missing_models, raise_if_any
 from runtime.comfyui.progress import Progress
 from runtime.comfyui.run import run_and_collect, run_prompt
@@ -41,6 +43,8 @@ __all__ = [
     "Catalogue",
     "ComfyClient",
     "Device",
+    "Event",
+    "EventHub",
     "GraphProblem",
     "GraphProblems",
     "History",
@@ -48,6 +52,7 @@ __all__ = [
     "LoadTimeout",
     "NoOutput",
     "NodeFailed",
+    "OnEvent",
     "OnProgress",
     "OutOfMemory",
     "Output",

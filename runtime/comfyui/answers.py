@@ -124,15 +124,18 @@ class History:
         return cls(
             prompt_id,
             outcome,
-            files=_files(entry.get("outputs") or {}),
+            files=files_of(entry.get("outputs") or {}),
             failure=_failure(failure) if failure else None,
             cached=frozenset(map(str, by_name.get("execution_cached", {}).get("nodes", ()))),
             run_seconds=(max(stamps) - min(stamps)) / 1000 if len(stamps) > 1 else None,
         )
 
 
-def _files(outputs: Mapping[str, Any]) -> tuple[OutputFile, ...]:
-    """Videos too are under the key `images`; third-party nodes use others (`gifs`, `videos`): any list will do."""
+def files_of(outputs: Mapping[str, Any]) -> tuple[OutputFile, ...]:
+    """The files that nodes wrote, from node -> what it told of its output.
+
+    Videos too are under the key `images`; third-party nodes use others (`gifs`, `videos`): any list will do.
+    """
     return tuple(
         OutputFile(str(node), item["filename"], item.get("subfolder", ""), item.get("type", "output"))
         for node, output in outputs.items()

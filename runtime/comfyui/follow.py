@@ -11,11 +11,12 @@ from runtime.comfyui.answers import History
 from runtime.comfyui.client import ComfyClient
 from runtime.comfyui.errors import BackendError, BackendTimeout, LoadTimeout, PromptLost, QueueTimeout, RunTimeout
 from runtime.comfyui.events import Event
-from runtime.comfyui.listen import WAKE, Listener
+from runtime.comfyui.listen import WAKE, Subscription
 from runtime.comfyui.progress import Progress, ProgressMeter, is_sampler
 from runtime.comfyui.submit import Prompt, locate
 
 OnProgress: TypeAlias = Callable[[Progress], Awaitable[None] | None]
+OnEvent: TypeAlias = Callable[[Event], None]
 
 HISTORY_PAUSES = (0.0, 0.02, 0.1, 0.5)
 """Seconds between looks for a history entry that must be there any moment."""
@@ -25,7 +26,8 @@ HISTORY_PAUSES = (0.0, 0.02, 0.1, 0.5)
 class Pace:
     """How often to poll, in seconds, and how long to bear with a server that does not answer.
 
-    healthy: while events come through. blind: while they do not. patience: unanswered polls for this long end it.
+    healthy: while events come through. blind: while they do not; over a slow path polls come no sooner than twice the
+    time that one takes. patience: unanswered polls for this long end it.
     """
 
     healthy: float = 3.0
@@ -36,23 +38,23 @@ class Pace:
 async def follow(
     client: ComfyClient,
     prompt: Prompt,
-    listener: Listener,
+    events: Subscription,
     *,
     on_progress: OnProgress | None = None,
+    on_event: OnEvent | None = None,
     limits: Limits | None = None,
     pace: Pace | None = None,
-    events_expected: bool = True,
 ) -> History:
     """How the prompt ended, in whatever way. It has to be in the server's queue or history by now.
 
-    events_expected: False if it was posted by somebody else, so that it is unsure whether `listener` hears of it.
+    events: what is heard of it, if anything; it was there when the prompt was posted, unless somebody else did that.
+    on_event: called with each event of this prompt, as it comes.
 
     Raises: PromptLost if two polls in a row find it nowhere; QueueTimeout, LoadTimeout, RunTimeout;
     BackendUnreachable after `pace.patience` without an answer.
     """
     pace = pace or Pace(patience=client.patience_seconds)
-    follower = _Follower(client, prompt, listener, on_progress, limits or Limits(), pace, events_expected)
-    return await follower.run()
+    return await _Follower(client, prompt, events, on_progress, on_event, limits or Limits(), pace).run()
 
 
 class _Follower:
@@ -60,19 +62,19 @@ class _Follower:
         self,
         client: ComfyClient,
         prompt: Prompt,
-        listener: Listener,
+        events: Subscription,
         on_progress: OnProgress | None,
+        on_event: OnEvent | None,
         limits: Limits,
         pace: Pace,
-        events_expected: bool,
     ) -> None:
         self._client = client
         self._prompt = prompt
-        self._listener = listener
+        self._events = events
         self._on_progress = on_progress
+        self._on_event = on_event
         self._limits = limits
         self._pace = pace
-        self._events_expected = events_expected
         self._meter = ProgressMeter(prompt.graph)
         self._reported: Progress | None = None
         self._clock = asyncio.get_running_loop().time
@@ -80,7 +82,8 @@ class _Follower:
         self._started_at: float | None = None
         self._stepped_at: float | None = None
         self._last_poll = self._clock()
-        self._look_now = not events_expected
+        self._poll_seconds = 0.0
+        self._look_now = not events.is_signed
         self._has_queue_moved = False
         self._away_since: float | None = None
         self._missed = 0
@@ -100,7 +103,7 @@ class _Follower:
 
     async def _wait_and_look(self) -> History | None:
         due, _ = self._limit()
-        events = await self._listener.next_events(min(self._seconds_to_poll(), due - self._clock()))
+        events = await self._events.next_events(min(self._seconds_to_poll(), due - self._clock()))
         hints = [self._take(event) for event in events]
         if any(hints):
             history = await self._fresh_history()
@@ -117,15 +120,10 @@ class _Follower:
         if event.kind == "status":
             self._has_queue_moved = True
             return False
-        # Right after a reconnect the server sends `executing` without a prompt id; the socket's id is ours alone.
-        if event.prompt_id not in (self._prompt.prompt_id, None):
-            return False
+        if self._on_event is not None:
+            self._on_event(event)
         self._meter.apply(event)
         return event.is_end
-
-    @property
-    def _sees_events(self) -> bool:
-        return self._events_expected and self._listener.is_healthy
 
     def _seconds_to_poll(self) -> float:
         """Never sooner than the blind pace, so that a busy queue's `status` events bring no storm of polls.
@@ -133,10 +131,15 @@ class _Follower:
         While the prompt waits, a queue that moved has changed its position; while no events of its own come, the
         `status` that goes to everyone may be the sign of its end.
         """
-        is_worth_a_look = self._has_queue_moved and not (self._sees_events and self._meter.has_started)
-        is_in_doubt = self._look_now or self._missed > 0 or self._away_since is not None
-        is_quick = is_worth_a_look or is_in_doubt or not self._sees_events
-        return self._last_poll + (self._pace.blind if is_quick else self._pace.healthy) - self._clock()
+        is_led = self._events.is_healthy
+        is_worth_a_look = self._has_queue_moved and not (is_led and self._meter.has_started)
+        if is_worth_a_look or self._look_now:
+            pause = self._pace.blind
+        elif not is_led or self._missed > 0 or self._away_since is not None:
+            pause = max(self._pace.blind, 2 * self._poll_seconds)
+        else:
+            pause = self._pace.healthy
+        return self._last_poll + pause - self._clock()
 
     async def _fresh_history(self) -> History | None:
         for pause in HISTORY_PAUSES:
@@ -152,6 +155,7 @@ class _Follower:
 
     async def _poll(self) -> History | None:
         self._look_now = self._has_queue_moved = False
+        began = self._clock()
         try:
             whereabouts, position = await locate(self._client, self._prompt.prompt_id)
         except BackendError as error:
@@ -159,6 +163,7 @@ class _Follower:
             return None
         finally:
             self._last_poll = self._clock()
+        self._poll_seconds = self._last_poll - began
         self._away_since = None
         if isinstance(whereabouts, History):
             return whereabouts
@@ -197,7 +202,7 @@ class _Follower:
             return self._queued_at + limits.queue_seconds, QueueTimeout(backend, limits.queue_seconds)
         if self._stepped_at is not None:
             return self._stepped_at + limits.run_seconds, RunTimeout(backend, limits.run_seconds)
-        if self._counts_steps and self._sees_events:
+        if self._counts_steps and self._events.is_healthy:
             return self._started_at + limits.load_seconds, LoadTimeout(backend, limits.load_seconds)
         both = limits.load_seconds + limits.run_seconds
         return self._started_at + both, RunTimeout(backend, both)

@@ -1,6 +1,8 @@
 """A prompt from the first byte sent to the last byte received."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import NAMESPACE_OID, uuid5
 
@@ -10,8 +12,8 @@ from runtime.comfyui.cancel import cancel
 from runtime.comfyui.client import ComfyClient
 from runtime.comfyui.collect import LIMIT_BYTES, Output, collect
 from runtime.comfyui.errors import BackendError, BackendTimeout, Interrupted, NodeFailed, OutOfMemory, OutputMissing
-from runtime.comfyui.follow import OnProgress, Pace, follow
-from runtime.comfyui.listen import Listener
+from runtime.comfyui.follow import OnEvent, OnProgress, Pace, follow
+from runtime.comfyui.hub import EventHub
 from runtime.comfyui.submit import Prompt, is_known, locate, submit
 
 CANCEL_PATIENCE_SECONDS = 2.0
@@ -22,17 +24,21 @@ async def run_prompt(
     client: ComfyClient,
     prompt: Prompt,
     *,
+    hub: EventHub | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
+    on_event: OnEvent | None = None,
     limits: Limits | None = None,
     pace: Pace | None = None,
 ) -> History:
     """Run the prompt and return how it succeeded.
 
+    hub: the backend's event socket, open for many runs; without one, a socket is opened for this run alone.
     resume: the prompt may have been posted before, by this process or one that crashed. It is looked for first and
     adopted in whatever state it is, finished included; it is posted only if the server does not know it. Store the
     prompt's id before the first call, and pass True on every later one.
-    on_progress: called with each new reading, in order, awaited if it returns an awaitable.
+    on_progress: called with each new reading, in order, awaited if it returns an awaitable. on_event: called with each
+    event of the prompt; it may miss any.
 
     Cancelling the task leaves the prompt on the server, for another to resume; `cancel` stops it there.
 
@@ -43,30 +49,36 @@ async def run_prompt(
         whereabouts, _ = await locate(client, prompt.prompt_id)
         if isinstance(whereabouts, History):
             return _succeeded(client, whereabouts)
-    async with Listener(client, prompt.client_id) as listener:
-        adopted = resume and await is_known(client, prompt.prompt_id)
-        if not adopted:
-            await submit(client, prompt)
-        try:
-            history = await follow(
-                client,
-                prompt,
-                listener,
-                on_progress=on_progress,
-                limits=limits,
-                pace=pace,
-                events_expected=not adopted,
-            )
-        except BackendTimeout as overdue:
-            await _abandon(client, prompt.prompt_id, overdue)
-            raise
+    async with _hub_of(client, hub) as socket:
+        with socket.subscribe(prompt.prompt_id) as events:
+            if not (resume and await is_known(client, prompt.prompt_id)):
+                await submit(client, prompt, events)
+            try:
+                history = await follow(
+                    client, prompt, events, on_progress=on_progress, on_event=on_event, limits=limits, pace=pace
+                )
+            except BackendTimeout as overdue:
+                await _abandon(client, prompt.prompt_id, overdue)
+                raise
     return _succeeded(client, history)
+
+
+@asynccontextmanager
+async def _hub_of(client: ComfyClient, hub: EventHub | None) -> AsyncIterator[EventHub]:
+    """A hub whose socket was tried at least once: what is posted before may not be heard of."""
+    if hub is not None:
+        await hub.opened()
+        yield hub
+    else:
+        async with EventHub(client) as own:
+            yield own
 
 
 async def run_and_collect(
     client: ComfyClient,
     prompt: Prompt,
     *,
+    hub: EventHub | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
     limits: Limits | None = None,
@@ -80,7 +92,9 @@ async def run_and_collect(
 
     Raises: as the two do.
     """
-    history = await run_prompt(client, prompt, resume=resume, on_progress=on_progress, limits=limits, pace=pace)
+    history = await run_prompt(
+        client, prompt, hub=hub, resume=resume, on_progress=on_progress, limits=limits, pace=pace
+    )
     try:
         return history, await collect(client, history, prompt.outputs, limit_bytes=limit_bytes)
     except OutputMissing:
@@ -89,14 +103,14 @@ async def run_and_collect(
         await client.free(free_memory=True)
         # The server's worker thread acts on the flag when it wakes; a prompt that is there by then would go first.
         await asyncio.sleep(FREE_PAUSE_SECONDS)
-    history = await run_prompt(client, again, resume=resume, on_progress=on_progress, limits=limits, pace=pace)
+    history = await run_prompt(client, again, hub=hub, resume=resume, on_progress=on_progress, limits=limits, pace=pace)
     return history, await collect(client, history, again.outputs, limit_bytes=limit_bytes)
 
 
 def rerun_of(prompt: Prompt) -> Prompt:
     """The prompt that `run_and_collect` posts after `prompt` when its files are gone."""
     again = str(uuid5(NAMESPACE_OID, f"{prompt.prompt_id}/again"))
-    return replace(prompt, prompt_id=again, client_id=again)
+    return replace(prompt, prompt_id=again)
 
 
 def _succeeded(client: ComfyClient, history: History) -> History:

@@ -8,6 +8,7 @@ from runtime.api.workflow import Graph
 from runtime.comfyui.answers import History
 from runtime.comfyui.client import ComfyClient
 from runtime.comfyui.errors import BackendError, BackendUnreachable, UnexpectedAnswer, WorkflowRejected
+from runtime.comfyui.listen import Subscription
 from runtime.comfyui.rejection import parse_node_errors
 
 POSTS = 3
@@ -19,22 +20,15 @@ Whereabouts: TypeAlias = History | Literal["queued", "running"] | None
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A graph to run under an id of our choice.
-
-    client_id: whose socket hears of it; the prompt's id unless given, so that a process that takes a run over from a
-    crashed one hears of it too. outputs: nodes whose files are wanted; none means all.
-    """
+    """A graph to run under an id of our choice. outputs: nodes whose files are wanted; none means all."""
 
     prompt_id: str
     graph: Graph
-    client_id: str = ""
     outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.prompt_id:
             raise ValueError("a prompt needs an id of our own, or it cannot be found again")
-        if not self.client_id:
-            object.__setattr__(self, "client_id", self.prompt_id)
 
 
 async def locate(client: ComfyClient, prompt_id: str) -> tuple[Whereabouts, int | None]:
@@ -59,15 +53,16 @@ async def is_known(client: ComfyClient, prompt_id: str) -> bool:
     return False
 
 
-async def submit(client: ComfyClient, prompt: Prompt) -> None:
-    """Post the prompt. If it is unclear whether it arrived, look twice before posting again.
+async def submit(client: ComfyClient, prompt: Prompt, events: Subscription) -> None:
+    """Post the prompt, so that `events` hears of it. If it is unclear whether it arrived, look twice before
+    another try.
 
     Raises: WorkflowRejected, also if only a wanted output was refused and the rest accepted; BackendUnreachable at once
     if nothing was sent; BackendUnreachable or UnexpectedAnswer after several tries.
     """
     for post in range(1, POSTS + 1):
         try:
-            accepted = await client.post_prompt(prompt.prompt_id, prompt.graph, prompt.client_id)
+            accepted = await client.post_prompt(prompt.prompt_id, prompt.graph, events.sign())
         except (BackendUnreachable, UnexpectedAnswer) as error:
             if not error.retry or not error.may_have_arrived:
                 raise

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from runtime.api import VeilrunError
-from runtime.comfyui import Catalogue, ComfyClient
+from runtime.comfyui import Catalogue, ComfyClient, EventHub
 from runtime.registry import BackendConfig
 from runtime.transport import NOWHERE, Transport, open_transport
 
@@ -24,6 +24,7 @@ class Backend:
         self.config = config
         self._anon_dir = anon_dir
         self._transport: Transport | None = None
+        self._hub: EventHub | None = None
         self._catalogue: Catalogue | None = None
 
     @property
@@ -36,6 +37,13 @@ class Backend:
         if self._transport is None:
             self._transport = open_transport(self.config.transport, anon_dir=self._anon_dir)
         return ComfyClient(self.config.name, self.config.url, self._transport)
+
+    @property
+    def hub(self) -> EventHub:
+        """The event socket that all prompts of this process share. Raises: UnknownTransport."""
+        if self._hub is None:
+            self._hub = EventHub(self.client)
+        return self._hub
 
     async def catalogue(self, *, fresh: bool = False) -> Catalogue:
         """What the server's /object_info offers; asked for once, and again when `fresh`.
@@ -52,9 +60,14 @@ class Backend:
 
     async def close(self) -> None:
         """Close its connections."""
-        if self._transport is not None:
-            await self._transport.close()
-            self._transport = None
+        hub, self._hub = self._hub, None
+        transport, self._transport = self._transport, None
+        try:
+            if hub is not None:
+                await hub.close()
+        finally:
+            if transport is not None:
+                await transport.close()
 
 
 class Fleet:

@@ -96,12 +96,14 @@ async def render(
     Raises: BackendError, see `runtime.comfyui.run_prompt` and `collect`.
     """
     limits = command.limits
-    history = await run_prompt(backend.client, prompt, resume=resume, on_progress=on_progress, limits=limits)
+    history = await run_prompt(
+        backend.client, prompt, hub=backend.hub, resume=resume, on_progress=on_progress, limits=limits
+    )
     try:
         outputs = await _collect(backend, history, prompt, on_run_over)
     except OutputMissing:
         history, outputs = await run_and_collect(
-            backend.client, prompt, resume=True, on_progress=on_progress, limits=limits
+            backend.client, prompt, hub=backend.hub, resume=True, on_progress=on_progress, limits=limits
         )
     return Rendered(tuple(outputs), history.run_seconds)
 

@@ -144,7 +144,6 @@ def test_frames_are_read_as_the_server_sends_them() -> None:
     cached = '{"type": "execution_cached", "data": {"nodes": ["8", "9"], "prompt_id": "p", "timestamp": 1}}'
     assert parse_event(cached) == Event("execution_cached", "p", nodes=frozenset({"8", "9"}))
     assert parse_event('{"type": "progress_state", "data": {"prompt_id": "p", "nodes": {}}}') is None
-    assert parse_event(b"\x00\x00\x00\x01\x00\x00\x00\x01jpeg") is None
 
 
 def test_only_what_comes_with_a_history_entry_counts_as_an_end() -> None:

@@ -11,6 +11,7 @@ from runtime.api.affinity import Limits
 from runtime.comfyui import (
     BackendUnreachable,
     ComfyClient,
+    EventHub,
     Interrupted,
     LoadTimeout,
     NodeFailed,
@@ -105,12 +106,13 @@ async def test_after_a_cut_the_socket_comes_back_under_a_fresh_id(client: ComfyC
     """The server may still hold the old socket; when that ends, it would forget a new one of the same id."""
     comfyui.faults.hold = {"save"}
     comfyui.faults.cut_websocket_after = 5
-    run = asyncio.create_task(run_prompt(client, Prompt("mine", graphs.sampled()), pace=QUICK))
+    async with EventHub(client, "first") as hub:
+        run = asyncio.create_task(run_prompt(client, Prompt("mine", graphs.sampled()), hub=hub, pace=QUICK))
 
-    await comfyui.wait_for(lambda server: len(server.clients) == 1 and "mine" not in server.clients)
-    comfyui.faults.hold = set()
+        await comfyui.wait_for(lambda server: len(server.clients) == 1 and "first" not in server.clients)
+        comfyui.faults.hold = set()
 
-    assert (await asyncio.wait_for(run, DEADLINE)).outcome == "success"
+        assert (await asyncio.wait_for(run, DEADLINE)).outcome == "success"
 
 
 async def test_the_answer_to_a_post_lost_on_its_way_causes_no_second_run(
@@ -218,7 +220,7 @@ async def test_a_prompt_left_behind_by_a_crash_is_adopted(
     resumed = asyncio.create_task(
         run_prompt(client, Prompt("mine", graphs.still()), resume=True, on_progress=readings.append, pace=QUICK)
     )
-    await comfyui.wait_for(lambda server: "mine" in server.clients)
+    await comfyui.wait_for(lambda server: len(server.clients) == 1)
     comfyui.faults.hold = set()
 
     assert (await asyncio.wait_for(resumed, DEADLINE)).outcome == "success"
