@@ -84,6 +84,11 @@ class AnonTransport(SessionTransport):
         if self._opened_at.get(lane, self._daemon().socks) != self._daemon().socks:
             await self._replace(lane)
 
+    async def _failed(self, lane: Lane, error: TransportError) -> None:
+        """A circuit to a service that has gone keeps its name busy until it times out: the next try takes another."""
+        if isinstance(error, ServiceOffline | TimedOut):
+            await self._replace(lane)
+
     async def renew(self, lane: Lane) -> None:
         """Other SOCKS credentials, and so other circuits, for what `lane` opens from now on."""
         await self._replace(lane)

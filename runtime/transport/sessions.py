@@ -69,7 +69,7 @@ class SessionTransport(ABC):
         address = self._checked(url)
         bounds = timeouts or self.timeouts
         async with self._session(lane) as session:
-            with self._typed_errors():
+            async with self._opening(lane):
                 response = await session.request(
                     method,
                     address,
@@ -98,7 +98,7 @@ class SessionTransport(ABC):
     ) -> AsyncIterator[Socket]:
         address = self._checked(url)
         async with self._session(lane) as session:
-            with self._typed_errors():
+            async with self._opening(lane):
                 # Given per call to ws_connect, a bound would hold for the socket's whole life: so it is one of waiting.
                 async with asyncio.timeout(_opening_seconds(timeouts or self.timeouts)):
                     websocket = await session.ws_connect(
@@ -163,17 +163,22 @@ class SessionTransport(ABC):
         """What an error of the connector's own kind means; None if it is none of its own."""
         return None
 
-    @contextmanager
-    def _typed_errors(self) -> Iterator[None]:
+    async def _failed(self, lane: Lane, error: TransportError) -> None:  # noqa: B027 - most transports do nothing
+        """Called when an exchange on `lane` did not come about, for a transport that may take another path then."""
+
+    @asynccontextmanager
+    async def _opening(self, lane: Lane) -> AsyncIterator[None]:
         try:
             with _typed_errors():
                 yield
-        except TransportError:
+        except TransportError as error:
+            await self._failed(lane, error)
             raise
         except Exception as error:
             translated = self._translate(error)
             if translated is None:
                 raise
+            await self._failed(lane, translated)
             raise translated from error
 
     async def _stay_on_address(

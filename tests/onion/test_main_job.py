@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from runtime.anon.anonrc import private_folder
-from runtime.anon.state import read_state
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.conftest import Database
 from tests.e2e.deployment import REGISTRY, Deployment, deployed, picture_after
@@ -32,11 +31,6 @@ class Hidden:
     deployment: Deployment
     service: Service
     folder: Path
-
-    async def bootstrapped(self) -> None:
-        async with asyncio.timeout(READY_SECONDS):
-            while (state := read_state(self.folder / "anon")) is None or not state.is_ready:
-                await asyncio.sleep(0.1)
 
     def anon_pid(self) -> int:
         """The daemon itself: the child of the process that keeps it."""

@@ -356,3 +356,17 @@ async def test_where_no_anon_is_known_the_path_is_down() -> None:
         async with transport.request("GET", f"http://{HiddenAddress.of(os.urandom(32), '.anon')}"):
             pass
     await transport.close()
+
+
+@pytest.mark.parametrize("answer", [Refuse(0xF2), Refuse(0xF0)])
+async def test_after_a_failure_the_next_try_takes_other_circuits(
+    transport: AnonTransport, socks: ScriptedSocks, serve: Serve, answer: Refuse
+) -> None:
+    socks.script.append(answer)
+    socks.answer = Relay(port_of(await serve(hello)))
+
+    await refused(transport)
+    await answered(transport)
+
+    first, second = socks.requests
+    assert first.username != second.username
