@@ -51,29 +51,41 @@ OFFLINE = {
 _UNKNOWN_CODE = re.compile(r"reply code: 0x([0-9a-f]{2})\b", re.IGNORECASE)
 
 
+def fresh_credentials(lane: Lane) -> tuple[str, str]:
+    """A user name and password that nobody has had yet."""
+    return f"{lane}-{secrets.token_hex(8)}", secrets.token_hex(8)
+
+
 class AnonTransport(SessionTransport):
     """A Transport to hidden services by the SOCKS port of the `anon` that runs on this machine.
 
-    anon_dir: where that daemon's keeper writes its state. user: None, or whose traffic this is; two users share no
-    circuit. Each lane has its own SOCKS credentials, random and never stored, and so its own circuits.
+    anon_dir: where that daemon's keeper writes its state. credentials: a SOCKS user name and password for a lane, each
+    time it opens connections anew. The daemon gives every pair circuits of its own; these are random and stored nowhere.
     """
 
     download_lanes = DOWNLOAD_LANES
     patience_seconds = 180.0
 
-    def __init__(self, anon_dir: Path, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        anon_dir: Path,
+        timeouts: Timeouts | None = None,
+        credentials: Callable[[Lane], tuple[str, str]] = fresh_credentials,
+    ) -> None:
         super().__init__(timeouts or Timeouts(connect=CONNECT_SECONDS))
         self._anon_dir = anon_dir
+        self._credentials = credentials
         self._opened_at: dict[Lane, tuple[str, int]] = {}
 
     def _connector(self, lane: Lane) -> aiohttp.BaseConnector:
         host, port = self._opened_at[lane] = self._daemon().socks
+        username, password = self._credentials(lane)
         return ProxyConnector(
             host=host,
             port=port,
             proxy_type=ProxyType.SOCKS5,
-            username=f"{lane}-{secrets.token_hex(8)}",
-            password=secrets.token_hex(8),
+            username=username,
+            password=password,
             rdns=True,
             limit=0,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
