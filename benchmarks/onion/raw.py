@@ -1,4 +1,4 @@
-"""The least that goes through SOCKS: a handshake, an HTTP request, bytes counted. What veilrun's client is held against."""
+"""The least that goes through SOCKS: a handshake, an HTTP request, bytes counted. The measure for veilrun's client."""
 
 import asyncio
 

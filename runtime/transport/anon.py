@@ -60,7 +60,7 @@ class AnonTransport(SessionTransport):
     """A Transport to hidden services by the SOCKS port of the `anon` that runs on this machine.
 
     anon_dir: where that daemon's keeper writes its state. credentials: a SOCKS user name and password for a lane, each
-    time it opens connections anew. The daemon gives every pair circuits of its own; these are random and stored nowhere.
+    time it opens connections anew. The daemon gives every pair circuits of its own; by default they are random.
     """
 
     download_lanes = DOWNLOAD_LANES
