@@ -17,10 +17,10 @@ from pathlib import Path
 
 from db.embedded.lock import exclusive, shared, try_exclusive
 from db.embedded.place import Place, find_place
-from db.embedded.server import bring_up, stop
+from db.embedded.server import bring_up, has_ended, stop
 from db.embedded.watch import kept_up
 
-__all__ = ["embedded_database", "resolve_database"]
+__all__ = ["embedded_database", "resolve_database", "running_database"]
 
 
 @contextlib.contextmanager
@@ -47,6 +47,17 @@ def embedded_database(state_dir: Path) -> Iterator[str]:
             bring_up(place)
         stack.enter_context(kept_up(place))
         yield place.dsn
+
+
+def running_database(state_dir: Path) -> str | None:
+    """The address of the embedded database of `state_dir` if it runs now, else None. Starts nothing.
+
+    Raises: UnsafeFolder, EmbeddedServerFailed.
+    """
+    if not state_dir.exists():
+        return None
+    place = find_place(state_dir)
+    return None if has_ended(place) else place.dsn
 
 
 def _stop_if_last(place: Place) -> None:

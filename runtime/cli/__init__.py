@@ -14,6 +14,7 @@ from psycopg import OperationalError
 from db.errors import DatabaseError
 from runtime.api import VeilrunError
 from runtime.cli import anon, database, jobs, plugins, serve, webhook
+from runtime.cli.doctor import add_to as add_doctor
 from runtime.cli.invoke import add_to as add_invoke
 from runtime.cli.output import Commands, print_error
 from runtime.logs import configure_logs
@@ -34,6 +35,7 @@ app.add_typer(anon.app, name="anon", epilog="Example: veilrun anon status")
 app.add_typer(database.app, name="db", epilog="Example: veilrun db status")
 serve.add_to(app)
 add_invoke(app)
+add_doctor(app)
 
 
 def _version(wanted: bool) -> None:

@@ -179,9 +179,13 @@ async def _run_without_websocket(stage: Stage) -> None:
 
 
 async def _large_file(request: web.Request) -> web.StreamResponse:
-    first = request.http_range.start or 0
-    headers = {"ETag": '"1"', "Content-Type": "image/png"}
-    return web.Response(body=bytes(LARGE - first), status=206 if first else 200, headers=headers)
+    headers = {"ETag": '"1"', "Content-Type": "image/png", "Accept-Ranges": "bytes"}
+    if "Range" not in request.headers:
+        return web.Response(body=bytes(LARGE), headers=headers)
+    part = request.http_range
+    first, end = part.start or 0, min(part.stop or LARGE, LARGE)
+    headers["Content-Range"] = f"bytes {first}-{end - 1}/{LARGE}"
+    return web.Response(status=206, body=bytes(end - first), headers=headers)
 
 
 def _refused_with(status: int) -> Scenario:
