@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 import httpx
+from socksio.exceptions import SOCKSError
 
 from runtime.anon.state import HostPort, read_state
 
@@ -28,7 +29,7 @@ class AnonWire(httpx.AsyncBaseTransport):
         """Raises: httpx.ConnectError if nothing could be sent; else as any httpx transport."""
         try:
             return await self._transport().handle_async_request(request)
-        except httpx.ProxyError as error:  # the exit or the daemon refused: no byte reached Telegram
+        except (httpx.ProxyError, SOCKSError) as error:  # refused, or dropped: no byte reached Telegram
             raise httpx.ConnectError("anon opened no way to the Bot API") from error
 
     async def aclose(self) -> None:

@@ -24,10 +24,12 @@ def play(scenarios: Iterable[Scenario], capture: Capture) -> Iterator[Finding]:
     """
     trap = Trap()
     trap.set_environment()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as state_dir:
+        folder = Path(state_dir) / "anon"  # Settings.anon_dir
+        folder.mkdir()
         for scenario in scenarios:
             capture.look()
-            stage = asyncio.run(_play(scenario, Path(folder)))
+            stage = asyncio.run(_play(scenario, folder))
             yield judge(scenario, stage, capture.look(), trap.port)
 
 

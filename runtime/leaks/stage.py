@@ -65,11 +65,14 @@ class Stage:
         self._open = contextlib.AsyncExitStack()
         self.tell_state()
 
-    def tell_state(self, percent: int = 100) -> None:
-        """Say what the keeper of the daemon says when it has bootstrapped so far."""
+    def tell_state(self, percent: int = 100, *, has_exit: bool = True) -> None:
+        """Say what the keeper of the daemon says when it has bootstrapped so far.
+
+        has_exit: whether the daemon has a port for names that are no hidden service. Here it is the same.
+        """
         phase = "Done" if percent == 100 else "Loading relay descriptors"
-        state = AnonState((HOST, self.socks.port), (HOST, 1), VERSION, percent, phase)
-        write_state(self.folder, state)
+        socks = (HOST, self.socks.port)
+        write_state(self.folder, AnonState(socks, (HOST, 1), VERSION, percent, phase, socks if has_exit else None))
 
     def forget_state(self) -> None:
         """As on a machine where no keeper runs."""

@@ -11,7 +11,7 @@ from runtime.anon.state import AnonState, write_state
 from runtime.chat.errors import NotSent
 from runtime.chat.gateway import TelegramGateway, open_gateway
 from runtime.chat.messages import Photo, Place
-from runtime.leaks.socks import Refuse, Relay, ScriptedSocks
+from runtime.leaks.socks import Answer, Drop, Refuse, RefuseAuthentication, Relay, ScriptedSocks
 from runtime.settings import Settings
 from tests.chat.conftest import TOKEN, picture
 
@@ -58,8 +58,9 @@ async def test_the_exit_gets_the_name_and_no_resolver_is_asked(
     assert asked == []
 
 
-async def test_what_anon_refuses_was_not_sent(through_anon, socks, alice) -> None:
-    socks.answer = Refuse(0x04)
+@pytest.mark.parametrize("answer", [Refuse(0x04), Drop(), RefuseAuthentication()])
+async def test_what_anon_refuses_or_drops_was_not_sent(through_anon, socks, alice, answer: Answer) -> None:
+    socks.answer = answer
 
     with pytest.raises(NotSent):
         await through_anon.send_text(Place(alice.id), "hello")
