@@ -4,7 +4,8 @@ from runtime.comfyui.answers import Device, History, OutputFile, Queue, SystemSt
 from runtime.comfyui.cancel import Stopped, cancel
 from runtime.comfyui.catalogue import Catalogue
 from runtime.comfyui.client import ComfyClient
-from runtime.comfyui.collect import Output, collect, fetch
+from runtime.comfyui.collect import collect
+from runtime.comfyui.download import Output, fetch
 from runtime.comfyui.errors import (
     BackendError,
     BackendMisconfigured,
@@ -17,6 +18,7 @@ from runtime.comfyui.errors import (
     NodeFailed,
     NoOutput,
     OutOfMemory,
+    OutputDamaged,
     OutputMissing,
     OutputTooLarge,
     PathAway,
@@ -56,6 +58,7 @@ __all__ = [
     "OnProgress",
     "OutOfMemory",
     "Output",
+    "OutputDamaged",
     "OutputFile",
     "OutputMissing",
     "OutputTooLarge",

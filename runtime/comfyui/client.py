@@ -63,6 +63,15 @@ class ComfyClient:
         """How long the server may be out of reach before what runs on it is given up: the way's own measure."""
         return self._transport.patience_seconds
 
+    @property
+    def download_lanes(self) -> tuple[Lane, ...]:
+        """The ways a download may take, one at least."""
+        return self._transport.download_lanes
+
+    async def renew(self, lane: Lane) -> None:
+        """Take another path for what `lane` does from now on."""
+        await self._transport.renew(lane)
+
     @asynccontextmanager
     async def events(self, client_id: str) -> AsyncIterator[Socket]:
         """GET /ws?clientId=…: the socket on which prompts posted with `client_id` report.
@@ -149,18 +158,31 @@ class ComfyClient:
         await self._post("/history", {"delete": list(prompt_ids)})
 
     @asynccontextmanager
-    async def view(self, file: OutputFile, *, first_byte: int = 0) -> AsyncIterator[Reply]:
-        """GET /view: a file's content, from `first_byte` on (then HTTP 206, if the server still has that much).
+    async def view(
+        self,
+        file: OutputFile,
+        *,
+        lane: Lane | None = None,
+        first_byte: int = 0,
+        last_byte: int | None = None,
+        wants_digest: bool = False,
+    ) -> AsyncIterator[Reply]:
+        """GET /view: a file's content, or the part from `first_byte` to `last_byte`, both included (then HTTP 206).
 
-        Content-Length and ETag are sent. A file answered from the cache may have been deleted since: 404.
+        A server that knows no parts answers 200 with the whole file, and 416 if it has not that much. Content-Length
+        and ETag are sent. A file answered from the cache may have been deleted since: 404. With `wants_digest` a gate
+        in front of the server tells the SHA-256 of the whole file, as Repr-Digest (RFC 9530); ComfyUI does not.
 
         Raises: OutputMissing.
         """
         params = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         headers = {"Accept-Encoding": "identity"}
-        if first_byte:
-            headers["Range"] = f"bytes={first_byte}-"
-        async with self._request("GET", "/view", lane="transfer", params=params, headers=headers) as reply:
+        if first_byte or last_byte is not None:
+            headers["Range"] = f"bytes={first_byte}-{'' if last_byte is None else last_byte}"
+        if wants_digest:
+            headers["Want-Repr-Digest"] = "sha-256=10"
+        lane = lane or self.download_lanes[0]
+        async with self._request("GET", "/view", lane=lane, params=params, headers=headers) as reply:
             if reply.status == 404:
                 raise OutputMissing(self.backend, file.filename)
             if reply.status not in (200, 206):

@@ -1,36 +1,15 @@
 """Fetching what a run wrote."""
 
-import hashlib
+import asyncio
+from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from types import TracebackType
 
 from runtime.comfyui.answers import History, OutputFile
 from runtime.comfyui.client import ComfyClient
-from runtime.comfyui.errors import (
-    BackendError,
-    BackendUnreachable,
-    NoOutput,
-    OutputTooLarge,
-    UnexpectedAnswer,
-)
-from runtime.transport import Reply
-
-RESUMES = 4
-LIMIT_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One output file with its content. `media_type` is what the server says from the name, not a fact."""
-
-    file: OutputFile
-    media_type: str
-    content: bytes = field(repr=False)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the content, hex."""
-        return hashlib.sha256(self.content).hexdigest()
+from runtime.comfyui.download import LIMIT_BYTES, Allowance, Output, fetch
+from runtime.comfyui.errors import BackendError, NoOutput
+from runtime.comfyui.events import Event
 
 
 async def collect(
@@ -41,71 +20,76 @@ async def collect(
     Images and videos alike, of type output or temp. limit_bytes bounds all of them together. A broken download is
     taken up where it ended.
 
-    Raises: NoOutput, OutputMissing, OutputTooLarge, BackendUnreachable, UnexpectedAnswer.
+    Raises: NoOutput, OutputMissing, OutputTooLarge, OutputDamaged, BackendUnreachable, UnexpectedAnswer.
     """
-    wanted = tuple(nodes) or tuple(dict.fromkeys(file.node for file in history.files))
-    files = [file for node in wanted for file in history.files if file.node == node and file.type != "input"]
-    if not files:
-        raise NoOutput(client.backend, wanted)
-    outputs: list[Output] = []
-    for file in files:
-        left = limit_bytes - sum(len(output.content) for output in outputs)
-        outputs.append(await fetch(client, file, limit_bytes=left))
-    return outputs
+    async with Collector(client, nodes, limit_bytes=limit_bytes) as collector:
+        return await collector.collect(history)
 
 
-async def fetch(client: ComfyClient, file: OutputFile, *, limit_bytes: int = LIMIT_BYTES) -> Output:
-    """One output file, whole: its length is compared with what the server announced.
+class Collector:
+    """Fetches the outputs of one run, each as soon as it is told of, as many at once as the transport has lanes.
 
-    Raises: OutputMissing, OutputTooLarge, BackendUnreachable, UnexpectedAnswer.
+    An `executed` event names the files of its node a round trip or two before the history does. So a download begins
+    with the event; whether the file counts, the history decides.
     """
-    download = _Download(client.backend, file, limit_bytes)
-    for attempt in range(RESUMES + 1):
-        received = len(download.content)
+
+    def __init__(self, client: ComfyClient, nodes: Collection[str] = (), *, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._client = client
+        self._nodes = tuple(nodes)
+        self._allowance = Allowance(limit_bytes)
+        self._lanes = deque(client.download_lanes)
+        self._places = asyncio.Semaphore(len(self._lanes))
+        self._downloads: dict[OutputFile, asyncio.Task[Output]] = {}
+
+    async def __aenter__(self) -> "Collector":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._drop(list(self._downloads))
+
+    def note(self, event: Event) -> None:
+        """Begin to fetch what the event names."""
+        for file in event.files:
+            if file.node in (self._nodes or (file.node,)):
+                self._begin(file)
+
+    async def collect(self, history: History) -> list[Output]:
+        """All outputs of the run that ended so. Raises: as `runtime.comfyui.collect`."""
+        wanted = self._nodes or tuple(dict.fromkeys(file.node for file in history.files))
+        files = [file for node in wanted for file in history.files if file.node == node and file.type != "input"]
+        if not files:
+            raise NoOutput(self._client.backend, wanted)
+        await self._drop([file for file in self._downloads if file not in files])
+        begun_early = set(self._downloads)
+        for file in files:
+            self._begin(file)
+        return [await self._result(file, may_repeat=file in begun_early) for file in files]
+
+    def _begin(self, file: OutputFile) -> None:
+        if file.type != "input" and file not in self._downloads:
+            self._downloads[file] = asyncio.create_task(self._fetch(file), name="comfyui-download")
+
+    async def _fetch(self, file: OutputFile) -> Output:
+        async with self._places:
+            lanes = tuple(self._lanes)
+            self._lanes.rotate(-1)  # small files come whole over the first lane: each over another
+            return await fetch(self._client, file, allowance=self._allowance, lanes=lanes)
+
+    async def _result(self, file: OutputFile, *, may_repeat: bool) -> Output:
+        """An early download that failed may have come too early, or taken what was meant for other files."""
         try:
-            async with client.view(file, first_byte=received) as reply:
-                await download.take(reply)
-        except BackendUnreachable:
-            if attempt == RESUMES:
+            return await self._downloads[file]
+        except BackendError:
+            if not may_repeat:
                 raise
-        except UnexpectedAnswer as error:
-            if error.status != 416 or not received:
-                raise
-            download.restart()  # the file is another one by now, and shorter
-        else:
-            return Output(file, download.media_type, bytes(download.content))
-    raise BackendError(client.backend, f"output file {file.filename!r} keeps changing while it is read")
+        del self._downloads[file]
+        self._begin(file)
+        return await self._downloads[file]
 
-
-class _Download:
-    def __init__(self, backend: str, file: OutputFile, limit_bytes: int) -> None:
-        self.content = bytearray()
-        self.media_type = ""
-        self._backend = backend
-        self._file = file
-        self._limit_bytes = limit_bytes
-        self._version = ""
-
-    def restart(self) -> None:
-        self.content.clear()
-
-    async def take(self, reply: Reply) -> None:
-        """Append the reply's body; from the start again if it is no continuation of the same file."""
-        version = reply.headers.get("ETag", "")
-        if reply.status == 200:
-            self.restart()
-        elif version != self._version:
-            self.restart()
-            raise BackendUnreachable(self._backend, f"output file {self._file.filename!r} changed while it was read")
-        self._version = version
-        self.media_type = reply.headers.get("Content-Type", "").partition(";")[0].strip()
-        announced = reply.headers.get("Content-Length")
-        whole = len(self.content) + int(announced) if announced and announced.isdigit() else None
-        if whole is not None and whole > self._limit_bytes:
-            raise OutputTooLarge(self._backend, self._file.filename, self._limit_bytes)
-        async for chunk in reply.chunks():
-            self.content += chunk
-            if len(self.content) > self._limit_bytes:
-                raise OutputTooLarge(self._backend, self._file.filename, self._limit_bytes)
-        if whole is not None and len(self.content) != whole:
-            raise BackendUnreachable(self._backend, "the download ended early")
+    async def _drop(self, files: list[OutputFile]) -> None:
+        downloads = [self._downloads.pop(file) for file in files]
+        for download in downloads:
+            download.cancel()
+        await asyncio.gather(*downloads, return_exceptions=True)

@@ -141,6 +141,16 @@ class OutputMissing(BackendError):
         self.filename = filename
 
 
+class OutputDamaged(BackendError):
+    """An output file came twice with another content than the server's own SHA-256 of it."""
+
+    retry = True
+
+    def __init__(self, backend: str, filename: str) -> None:
+        super().__init__(backend, f"output file {filename!r} arrives damaged")
+        self.filename = filename
+
+
 class NoOutput(BackendError):
     """The run succeeded and the wanted nodes wrote no file: the workflow saves nothing there."""
 

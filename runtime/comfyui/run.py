@@ -1,7 +1,7 @@
 """A prompt from the first byte sent to the last byte received."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import NAMESPACE_OID, uuid5
@@ -10,8 +10,10 @@ from runtime.api.affinity import Limits
 from runtime.comfyui.answers import History
 from runtime.comfyui.cancel import cancel
 from runtime.comfyui.client import ComfyClient
-from runtime.comfyui.collect import LIMIT_BYTES, Output, collect
+from runtime.comfyui.collect import Collector, collect
+from runtime.comfyui.download import LIMIT_BYTES, Output
 from runtime.comfyui.errors import BackendError, BackendTimeout, Interrupted, NodeFailed, OutOfMemory, OutputMissing
+from runtime.comfyui.events import Event
 from runtime.comfyui.follow import OnEvent, OnProgress, Pace, follow
 from runtime.comfyui.hub import EventHub
 from runtime.comfyui.submit import Prompt, is_known, locate, submit
@@ -81,24 +83,37 @@ async def run_and_collect(
     hub: EventHub | None = None,
     resume: bool = False,
     on_progress: OnProgress | None = None,
+    on_over: Callable[[], None] | None = None,
     limits: Limits | None = None,
     pace: Pace | None = None,
     limit_bytes: int = LIMIT_BYTES,
 ) -> tuple[History, list[Output]]:
-    """`run_prompt`, then `collect` of the prompt's outputs.
+    """`run_prompt`, and `collect` of the prompt's outputs, begun as soon as an event tells of them.
+
+    on_over: called, perhaps more than once, when the server seems to be done with the prompt: by an event, a round trip
+    and more before the history says it and the files are here.
 
     An identical graph is answered from the cache with the old file's name. If that file is gone, the cache is dropped
     and the graph run once more, under an id derived from the first, so that this too can be resumed.
 
     Raises: as the two do.
     """
-    history = await run_prompt(
-        client, prompt, hub=hub, resume=resume, on_progress=on_progress, limits=limits, pace=pace
-    )
-    try:
-        return history, await collect(client, history, prompt.outputs, limit_bytes=limit_bytes)
-    except OutputMissing:
-        again = rerun_of(prompt)
+
+    def hear(event: Event) -> None:
+        collector.note(event)
+        if event.is_end and on_over is not None:
+            on_over()
+
+    async with Collector(client, prompt.outputs, limit_bytes=limit_bytes) as collector:
+        history = await run_prompt(
+            client, prompt, hub=hub, resume=resume, on_progress=on_progress, on_event=hear, limits=limits, pace=pace
+        )
+        if on_over is not None:
+            on_over()
+        try:
+            return history, await collector.collect(history)
+        except OutputMissing:
+            again = rerun_of(prompt)
     if not (resume and await is_known(client, again.prompt_id)):
         await client.free(free_memory=True)
         # The server's worker thread acts on the flag when it wakes; a prompt that is there by then would go first.

@@ -142,8 +142,10 @@ async def test_a_file_that_changes_while_it_is_read_is_read_anew(serve: Serve) -
 
     async def view(request: web.Request) -> web.StreamResponse:
         content, etag = next(versions)
-        start = int((request.headers.get("Range") or "bytes=0-")[6:-1])
+        start = int((request.headers.get("Range") or "bytes=0-")[6:].partition("-")[0])
         response = web.StreamResponse(status=206 if start else 200, headers={"ETag": etag})
+        if start:
+            response.headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         response.content_length = len(content) - start
         await response.prepare(request)
         if content == b"old-old-":
