@@ -13,7 +13,7 @@ def read_registry(settings: Settings) -> tuple[Registry | None, list[Line]]:
         registry = load_registry(settings.registry)
     except RegistryInvalid as error:
         return None, [fault(SUBJECT, str(problem), "correct the file; docs/registry.md") for problem in error.problems]
-    lines = [ok(SUBJECT, f"{len(registry.backends)} backends, {len(registry.commands)} commands")]
+    lines = [ok(SUBJECT, f"backends: {len(registry.backends)}, commands: {len(registry.commands)}")]
     lines += [warning(SUBJECT, str(doubt), "correct the file if it is not meant so") for doubt in registry.warnings]
     if not registry.backends:
         lines.append(warning(SUBJECT, "no backend: every job will wait", "add one under `backends`"))

@@ -14,14 +14,14 @@ from runtime.comfyui import (
     run_and_collect,
 )
 from runtime.leaks.scenarios.scenario import NO_NAMES, Scenario
-from runtime.leaks.socks import Drop, RefuseAuthentication, Relay, Silent
+from runtime.leaks.socks import Drop, Refuse, RefuseAuthentication, Relay, Silent
 from runtime.leaks.stage import FILE, GRAPH, OPERATIONS, URL, Stage
 from runtime.registry import BackendConfig
 from runtime.scheduler.fleet import Backend
 from runtime.scheduler.health import check_backend
 from runtime.transport import Timeouts
 
-LARGE = 2**20
+LARGE, VERY_LARGE = 2**20, 2**24
 
 
 async def _whole_run(stage: Stage) -> None:
@@ -110,6 +110,13 @@ async def _killed_in_a_download(stage: Stage) -> None:
     stage.require(len(output.content) == LARGE, "a download that broke was not taken up again")
 
 
+async def _lanes_cut_in_a_download(stage: Stage) -> None:
+    port = await stage.serve(_very_large_file)
+    stage.socks.script.extend([Relay(port), Relay(port, cut_after=LARGE), Refuse(0xF2)])
+    output = await fetch(stage.client(), FILE)
+    stage.require(len(output.content) == VERY_LARGE, "a download did not survive the loss of a circuit")
+
+
 async def _killed_for_good_in_a_download(stage: Stage) -> None:
     sending = asyncio.Event()
 
@@ -179,12 +186,20 @@ async def _run_without_websocket(stage: Stage) -> None:
 
 
 async def _large_file(request: web.Request) -> web.StreamResponse:
+    return _file(request, LARGE)
+
+
+async def _very_large_file(request: web.Request) -> web.StreamResponse:
+    return _file(request, VERY_LARGE)
+
+
+def _file(request: web.Request, size: int) -> web.Response:
     headers = {"ETag": '"1"', "Content-Type": "image/png", "Accept-Ranges": "bytes"}
     if "Range" not in request.headers:
-        return web.Response(body=bytes(LARGE), headers=headers)
+        return web.Response(body=bytes(size), headers=headers)
     part = request.http_range
-    first, end = part.start or 0, min(part.stop or LARGE, LARGE)
-    headers["Content-Range"] = f"bytes {first}-{end - 1}/{LARGE}"
+    first, end = part.start or 0, min(part.stop or size, size)
+    headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
     return web.Response(status=206, body=bytes(end - first), headers=headers)
 
 
@@ -207,6 +222,7 @@ SCENARIOS = (
     Scenario("proxy refuses the credentials", _proxy_refuses_credentials),
     Scenario("proxy never answers", _proxy_silent),
     Scenario("proxy killed in a download, and back", _killed_in_a_download),
+    Scenario("circuits lost in a download over several lanes", _lanes_cut_in_a_download),
     Scenario("proxy killed in a download, for good", _killed_for_good_in_a_download),
     Scenario("proxy killed in an upload", _killed_in_an_upload),
     Scenario("proxy killed while listening", _killed_while_listening),
