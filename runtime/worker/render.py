@@ -10,24 +10,20 @@ from dataclasses import dataclass, replace
 
 from runtime.api import Command, Graph, Invocation, Medium
 from runtime.comfyui import (
-    History,
     OnProgress,
     Output,
-    OutputMissing,
     Prompt,
     check_graph,
-    collect,
     raise_if_any,
     run_and_collect,
-    run_prompt,
 )
 from runtime.media import Picture
 from runtime.registry import Registry
 from runtime.scheduler.fleet import Backend
 from runtime.worker.graph import fill_graph, save_under
 
-COLLECT_SECONDS = 0.2
-"""Downloads that take longer do not keep the GPU's place meanwhile."""
+COLLECT_SECONDS = {"direct": 0.1, "anon": 0.0}
+"""By transport: files that are not here so long after the run do not keep the GPU's place meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,10 @@ async def prepare(
 
     Raises: BackendError (GraphProblems if it cannot run there), DeclarationError, PluginFailed.
     """
-    uploads = [await backend.client.upload_image(picture.content, upload_name(picture)) for picture in pictures]
+    backend.hub.start()  # so that it is open by the time the prompt is posted
+    uploads = await asyncio.gather(
+        *(backend.client.upload_image(picture.content, upload_name(picture)) for picture in pictures)
+    )
     invocation = replace(
         invocation,
         inputs=tuple(_medium(picture) for picture in pictures),
@@ -91,31 +90,41 @@ async def render(
 ) -> Rendered:
     """Run the prompt and fetch its files.
 
-    resume: it may have been posted before. on_run_over: awaited if the files take a while; the GPU is free by then.
+    resume: it may have been posted before. on_run_over: awaited once if the files take a while; the GPU is free by
+    then.
 
-    Raises: BackendError, see `runtime.comfyui.run_prompt` and `collect`.
+    Raises: BackendError, see `runtime.comfyui.run_and_collect`.
     """
-    limits = command.limits
-    history = await run_prompt(
-        backend.client, prompt, hub=backend.hub, resume=resume, on_progress=on_progress, limits=limits
-    )
+    is_over, is_done = asyncio.Event(), asyncio.Event()
+    telling = asyncio.create_task(_tell(is_over, is_done, COLLECT_SECONDS[backend.config.transport], on_run_over))
     try:
-        outputs = await _collect(backend, history, prompt, on_run_over)
-    except OutputMissing:
         history, outputs = await run_and_collect(
-            backend.client, prompt, hub=backend.hub, resume=True, on_progress=on_progress, limits=limits
+            backend.client,
+            prompt,
+            hub=backend.hub,
+            resume=resume,
+            on_progress=on_progress,
+            on_over=is_over.set,
+            limits=command.limits,
         )
+    finally:
+        is_done.set()
+        is_over.set()
+        await telling
     return Rendered(tuple(outputs), history.run_seconds)
 
 
-async def _collect(
-    backend: Backend, history: History, prompt: Prompt, on_run_over: Callable[[], Awaitable[None]] | None
-) -> list[Output]:
-    collecting = asyncio.create_task(collect(backend.client, history, prompt.outputs))
+async def _tell(
+    is_over: asyncio.Event,
+    is_done: asyncio.Event,
+    patience_seconds: float,
+    on_run_over: Callable[[], Awaitable[None]] | None,
+) -> None:
+    """Call `on_run_over` unless everything is done so soon after the run that it is not worth it."""
+    await is_over.wait()
     try:
-        done, _ = await asyncio.wait({collecting}, timeout=COLLECT_SECONDS)
-        if not done and on_run_over is not None:
+        async with asyncio.timeout(patience_seconds):
+            await is_done.wait()
+    except TimeoutError:
+        if on_run_over is not None:
             await on_run_over()
-        return await collecting
-    finally:
-        collecting.cancel()
