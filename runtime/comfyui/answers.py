@@ -156,6 +156,14 @@ def _failure(message: Mapping[str, Any]) -> Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What GET /object_info tells: node class -> its inputs and outputs. `etag`: names this state of it, or ""."""
+
+    classes: Mapping[str, Any]
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One compute device. Memory in bytes."""
 

@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from runtime.api.workflow import Graph
-from runtime.comfyui.answers import Accepted, Features, History, OutputFile, Queue, SystemStats, UploadedImage
+from runtime.comfyui.answers import (
+    Accepted,
+    Features,
+    History,
+    ObjectInfo,
+    OutputFile,
+    Queue,
+    SystemStats,
+    UploadedImage,
+)
 from runtime.comfyui.errors import (
     BackendError,
     BackendMisconfigured,
@@ -129,9 +138,9 @@ class ComfyClient:
             answer = await self._json(reply, "POST /prompt")
         return self._read("POST /prompt", Accepted.parse, answer)
 
-    async def prompt_info(self) -> int:
-        """GET /prompt: how many prompts are running or pending, of everybody."""
-        answer = await self._get("/prompt")
+    async def prompt_info(self, *, lane: Lane = "api") -> int:
+        """GET /prompt: how many prompts are running or pending, of everybody. The smallest answer there is."""
+        answer = await self._get("/prompt", lane=lane)
         return self._read("GET /prompt", lambda answer: int(answer["exec_info"]["queue_remaining"]), answer)
 
     async def queue(self) -> Queue:
@@ -211,6 +220,19 @@ class ComfyClient:
         """GET /object_info: node class -> its inputs and outputs (about 330 kB). `Catalogue.parse` reads it."""
         return self._read("GET /object_info", dict, await self._get("/object_info"))
 
+    async def object_info_since(self, etag: str) -> ObjectInfo | None:
+        """As `object_info`, or None if it still is the one that came with `etag`.
+
+        ComfyUI names no ETag and sends everything every time; a gate in front of it does, and answers If-None-Match
+        with 304. An empty `etag` asks for everything.
+        """
+        headers = {"If-None-Match": etag} if etag else {}
+        async with self._request("GET", "/object_info", headers=headers) as reply:
+            if reply.status == 304 and etag:
+                return None
+            answer = await self._json(reply, "GET /object_info")
+            return ObjectInfo(self._read("GET /object_info", dict, answer), reply.headers.get("ETag", ""))
+
     async def system_stats(self) -> SystemStats:
         """GET /system_stats: version and memory. That it answers 200 means the server is ready."""
         return self._read("GET /system_stats", SystemStats.parse, await self._get("/system_stats"))
@@ -230,8 +252,8 @@ class ComfyClient:
             answer = await self._json(reply, "GET /features")
         return self._read("GET /features", Features.parse, answer)
 
-    async def _get(self, route: str) -> Any:
-        async with self._request("GET", route) as reply:
+    async def _get(self, route: str, *, lane: Lane = "api") -> Any:
+        async with self._request("GET", route, lane=lane) as reply:
             return await self._json(reply, f"GET {_named(route)}")
 
     async def _post(self, route: str, body: Mapping[str, Any]) -> None:

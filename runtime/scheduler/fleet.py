@@ -1,17 +1,36 @@
 """The backends as this process talks to them: one client each, shared by all its jobs, with what the server offers."""
 
+import asyncio
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+
+import structlog
 
 from runtime.api import VeilrunError
 from runtime.comfyui import Catalogue, ComfyClient, EventHub
 from runtime.registry import BackendConfig
 from runtime.transport import NOWHERE, Transport, open_transport
 
+log = structlog.get_logger("veilrun.fleet")
+
+CATALOGUE_SECONDS = 600.0
+"""From one /object_info over a slow path to the next, if the server names no ETag and all is well."""
+
 
 class UnknownBackend(VeilrunError):
     """The registry of this process has no backend of that name: it was removed, or the registry differs elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What a server offers, under which ETag ("" if it names none), and when it was asked."""
+
+    catalogue: Catalogue
+    etag: str
+    asked_at: float
 
 
 class Backend:
@@ -25,7 +44,9 @@ class Backend:
         self._anon_dir = anon_dir
         self._transport: Transport | None = None
         self._hub: EventHub | None = None
-        self._catalogue: Catalogue | None = None
+        self._offer: _Offer | None = None
+        self._is_offer_in_doubt = False
+        self._asking = asyncio.Lock()
 
     @property
     def name(self) -> str:
@@ -50,13 +71,54 @@ class Backend:
 
         Raises: BackendUnreachable, UnexpectedAnswer, UnknownTransport.
         """
-        if self._catalogue is None or fresh:
-            self._catalogue = Catalogue.parse(await self.client.object_info())
-        return self._catalogue
+        wanted_at = time.monotonic()
+        async with self._asking:
+            offer = self._offer
+            if offer is None or self._is_offer_in_doubt or (fresh and offer.asked_at < wanted_at):
+                offer = self._offer = await self._ask(offer)
+                self._is_offer_in_doubt = False
+            return offer.catalogue
+
+    @property
+    def is_catalogue_due(self) -> bool:
+        """Whether a check should ask anew: not if that takes megabytes over a slow path, and nothing went wrong."""
+        offer = self._offer
+        if offer is None or self._is_offer_in_doubt or offer.etag or self.config.transport == "direct":
+            return True
+        return time.monotonic() - offer.asked_at > CATALOGUE_SECONDS
+
+    async def _ask(self, known: "_Offer | None") -> "_Offer":
+        asked_at = time.monotonic()
+        told = await self.client.object_info_since(known.etag if known else "")
+        if told is None:
+            assert known is not None, "without an ETag everything is told"
+            return replace(known, asked_at=asked_at)
+        return _Offer(Catalogue.parse(told.classes), told.etag, asked_at)
 
     def forget(self) -> None:
         """The server may have been restarted with other nodes or models: ask again before the next use."""
-        self._catalogue = None
+        self._is_offer_in_doubt = True
+
+    async def warm(self) -> None:
+        """Open what jobs will need: the event socket, and a connection on each lane with its circuit.
+
+        What fails is tried again by whoever needs it, and matters to nobody here.
+        """
+        try:
+            client = self.client
+            self.hub.start()
+            await client.prompt_info()  # alone at first: a service that is away is not asked on every lane
+            lanes = ("api", "api", "upload", *client.download_lanes)  # a post and a look at the history go together
+            outcomes = await asyncio.gather(
+                self.hub.opened(), *(client.prompt_info(lane=lane) for lane in lanes), return_exceptions=True
+            )
+        except VeilrunError as error:
+            outcomes = [error]
+        for outcome in outcomes:
+            if isinstance(outcome, VeilrunError):
+                log.debug("path not warmed", backend=self.name, error=type(outcome).__name__)
+            elif isinstance(outcome, BaseException):
+                raise outcome
 
     async def close(self) -> None:
         """Close its connections."""

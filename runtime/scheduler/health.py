@@ -61,7 +61,7 @@ async def check_backend(backend: Backend, commands: Mapping[str, LoadedCommand])
     try:
         async with asyncio.timeout(seconds):
             stats = await backend.client.system_stats()
-            catalogue = await backend.catalogue(fresh=True)
+            catalogue = await backend.catalogue(fresh=backend.is_catalogue_due)
     except TimeoutError:
         backend.forget()
         return Health("away", f"no answer within {seconds:g} s")

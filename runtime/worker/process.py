@@ -21,6 +21,7 @@ from runtime.registry import Registry, load_registry
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch
 from runtime.scheduler.sync import sync_registry
+from runtime.scheduler.warmth import keep_warm
 from runtime.settings import Settings
 from runtime.supervisor import die_with_parent, hand_over_promptly, stop_on_signals
 from runtime.worker.actors import declare_actors
@@ -96,6 +97,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
             background = [
                 tasks.create_task(workplace.health.run(), name="health"),
                 tasks.create_task(sweeper.run(), name="sweeper"),
+                tasks.create_task(keep_warm(fleet), name="warmth"),
             ]
             gc.freeze()  # what is loaded now stays: no pause of the collector goes through it again
             worker = _start(broker, settings.worker_threads)

@@ -1,0 +1,25 @@
+"""Paths to backends are opened before a job needs them, and kept open.
+
+Over an onion path a cold lane costs seconds: a circuit, a stream through it, and a round trip more.
+"""
+
+import asyncio
+
+from runtime.scheduler.fleet import Backend, Fleet
+
+WARM_SECONDS = 45.0
+"""From one round to the next: below the 60 s after which an idle connection is closed."""
+
+
+async def keep_warm(fleet: Fleet, seconds: float = WARM_SECONDS) -> None:
+    """Warm every backend now, and those behind a slow path again and again, until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        for backend in fleet:
+            tasks.create_task(_keep_warm(backend, seconds), name=f"warmth-{backend.name}")
+
+
+async def _keep_warm(backend: Backend, seconds: float) -> None:
+    await backend.warm()
+    while backend.config.transport == "anon":
+        await asyncio.sleep(seconds)
+        await backend.warm()
