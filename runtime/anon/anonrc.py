@@ -11,6 +11,9 @@ from pathlib import Path
 from runtime.anon.errors import AnonError
 from runtime.anon.state import HostPort
 
+AUTHORIZATIONS = "authorizations"
+"""Below the data folder: the keys by which hidden services know us."""
+
 HIDDEN_ONLY = "ExtendedErrors OnionTrafficOnly KeepAliveIsolateSOCKSAuth"
 """Reasons instead of "general failure"; nothing but hidden services; circuits kept while they are in use."""
 
@@ -70,6 +73,7 @@ def client_rc(common: Common, socks: HostPort, exit_socks: HostPort | None = Non
         *common.lines(),
         "ClientOnly 1",
         f"SocksPort {socks[0]}:{socks[1]} {HIDDEN_ONLY}",
+        f"ClientOnionAuthDir {private_folder(common.data_dir / AUTHORIZATIONS)}",
         "SocksTimeout 60",
         "DormantCanceledByStartup 1",
     ]

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,6 +48,20 @@ def read_client_key(file: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise ClientKeyInvalid(f"client key file {file} holds no key: it should be what `veilrun anon authorize` gave")
     return key
+
+
+def write_authorizations(folder: Path, keys: Mapping[HiddenAddress, bytes]) -> None:
+    """Write the keys where a daemon of ours reads them, and take away what is there of others (anon(1), CLIENT AUTH).
+
+    Given over the control port, they would be gone after the next SIGNAL NEWNYM (feature/hs/hs_client.c).
+    """
+    for old in folder.glob("*.auth_private"):
+        old.unlink()
+    for address, key in keys.items():
+        file = folder / f"{address.label}.auth_private"
+        file.touch(mode=0o600)
+        text = base64.b32encode(key).decode().rstrip("=")
+        file.write_text(f"{address.label}:descriptor:x25519:{text}\n", encoding="ascii")
 
 
 def _address(backend: BackendConfig) -> HiddenAddress:

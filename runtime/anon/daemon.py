@@ -23,7 +23,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def running(binary: Path, anonrc: Path, control: HostPort, cookie: Path) -> AsyncIterator[Daemon]:
+async def running(binary: Path, anonrc: Path, control: HostPort) -> AsyncIterator[Daemon]:
     """Run the daemon with the configuration `anonrc` while the context is open; from the main thread only.
 
     It has not bootstrapped yet: `Control.bootstrap` tells. It ends with this process, however that ends.
@@ -33,17 +33,16 @@ async def running(binary: Path, anonrc: Path, control: HostPort, cookie: Path) -
     process = sdk.launch(binary, anonrc)
     try:
         async with contextlib.AsyncExitStack() as stack:
-            yield await _connect(stack, binary, control, cookie)
+            yield await _connect(stack, binary, control)
     finally:
         await asyncio.to_thread(sdk.stop, process)
 
 
-async def _connect(stack: contextlib.AsyncExitStack, binary: Path, control: HostPort, cookie: Path) -> Daemon:
+async def _connect(stack: contextlib.AsyncExitStack, binary: Path, control: HostPort) -> Daemon:
     """The control port opens a moment after the daemon says that it runs. Raises: AnonFailed."""
     for _ in range(CONNECT_TRIES):
         try:
-            connection = await stack.enter_async_context(sdk.connected(binary, control, cookie))
-            await connection.message("TAKEOWNERSHIP")
+            connection = await stack.enter_async_context(sdk.connected(binary, control, is_owner=True))
         except ControlFailed as error:
             reason = error
             await asyncio.sleep(CONNECT_PAUSE_SECONDS)

@@ -14,8 +14,9 @@ from pathlib import Path
 import structlog
 
 from runtime.anon.address import HiddenAddress
-from runtime.anon.anonrc import Common, client_rc, private_folder, write_rc
+from runtime.anon.anonrc import AUTHORIZATIONS, Common, client_rc, private_folder, write_rc
 from runtime.anon.binary import find_binary
+from runtime.anon.client_keys import write_authorizations
 from runtime.anon.daemon import running
 from runtime.anon.errors import AnonFailed, ControlFailed, TermsNotAccepted
 from runtime.anon.ports import HOST, kept_ports
@@ -27,6 +28,7 @@ from runtime.anon.state import (
     forget_state,
     write_state,
 )
+from runtime.anon.waiting import until, until_any
 from runtime.settings import Settings, SettingsInvalid
 
 log = structlog.get_logger("veilrun.anon")
@@ -56,9 +58,15 @@ def check_startable(settings: Settings) -> Path:
     binary = find_binary(settings)
     if settings.anon_socks is not None and settings.anon_control is None:
         raise SettingsInvalid("VEILRUN_ANON_SOCKS needs VEILRUN_ANON_CONTROL: the daemon's version is asked there")
-    if settings.anon_socks is None and not settings.anon_accept_terms:
-        raise TermsNotAccepted(TERMS)
+    if settings.anon_socks is None:
+        check_terms(settings)
     return binary
+
+
+def check_terms(settings: Settings) -> None:
+    """Raises: TermsNotAccepted."""
+    if not settings.anon_accept_terms:
+        raise TermsNotAccepted(TERMS)
 
 
 class AnonKeeper:
@@ -92,14 +100,13 @@ class AnonKeeper:
             while not stop.is_set():
                 try:
                     async with self._daemon() as (state, control, ended):
-                        await self._add_keys(control, state)
                         if await self._watch(state, control, ended, stop):
                             delay = FIRST_DELAY
                 except (AnonFailed, ControlFailed) as error:
                     self._tell_down(str(error))
                 if not stop.is_set():
                     log.warning("anon is down, trying again", delay_seconds=delay)
-                    await _until(stop, delay)
+                    await until(stop, delay)
                     delay = min(delay * 2, LAST_DELAY)
             forget_state(self._folder)
 
@@ -124,7 +131,8 @@ class AnonKeeper:
         exit_socks = (HOST, ports.exit_socks) if settings.telegram_via == "anon" else None
         anonrc = self._folder / "anonrc"
         write_rc(anonrc, client_rc(common, (HOST, ports.socks), exit_socks))
-        async with running(binary, anonrc, common.control, common.cookie) as daemon:
+        write_authorizations(common.data_dir / AUTHORIZATIONS, self._keys)
+        async with running(binary, anonrc, common.control) as daemon:
             state = await self._first_state(daemon.control, (HOST, ports.socks), common.control, exit_socks)
             yield state, daemon.control, daemon.ended
 
@@ -136,7 +144,10 @@ class AnonKeeper:
         return AnonState(socks, control_port, version, 0, "starting", exit_socks)
 
     async def _add_keys(self, control: Control, state: AnonState) -> None:
-        """Held in the daemon's memory only. A key for a service of the other series is left out: it fits no address."""
+        """For a daemon that is not ours: told again and again, since anybody's SIGNAL NEWNYM makes it forget them.
+
+        A key for a service of the other series is left out: it fits no address there.
+        """
         for address, key in self._keys.items():
             if address.suits(state.version):
                 secret = base64.b64encode(key).decode()
@@ -147,6 +158,8 @@ class AnonKeeper:
         was_ready, looks = False, 0
         while not stop.is_set() and not ended.is_set():
             if not was_ready or looks % STEADY_LOOKS == 0:
+                if self._settings.anon_socks is not None:
+                    await self._add_keys(control, state)
                 bootstrap, (read, written) = await control.bootstrap(), await control.traffic()
                 self._tell(
                     replace(state.at(bootstrap.percent, bootstrap.phase), bytes_read=read, bytes_written=written)
@@ -155,7 +168,7 @@ class AnonKeeper:
             if are_new_circuits_wanted(self._folder):
                 await self._clean_slate(control)
             looks += 1
-            await _until_any(LOOK_SECONDS, stop, ended)
+            await until_any(LOOK_SECONDS, stop, ended)
         if ended.is_set():
             self._tell_down("it ended")
         return was_ready
@@ -168,6 +181,8 @@ class AnonKeeper:
         self._next_slate = now + self._gap
         log.info("new circuits")
         await control.message("SIGNAL NEWNYM")
+        if self._settings.anon_socks is not None and self._last is not None:
+            await self._add_keys(control, self._last)
 
     def _tell(self, state: AnonState) -> None:
         if self._last is None or state.bootstrap_percent != self._last.bootstrap_percent:
@@ -193,20 +208,5 @@ async def _alone(lock: Path, stop: asyncio.Event) -> AsyncIterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                await _until(stop, LOOK_SECONDS)
+                await until(stop, LOOK_SECONDS)
         yield
-
-
-async def _until(event: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-
-
-async def _until_any(seconds: float, *events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()

@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ class Control:
     async def message(self, line: str) -> str:
         """Send a command and return the answer's last line. Raises: ControlFailed, also if the daemon refuses it."""
         answer = await self._ask(self._sdk.msg, line)
-        if not answer.is_ok():
+        if any(not code.startswith("2") for code, _, _ in answer.content()):
             verb = line.split(" ", 1)[0]
             raise ControlFailed(f"the daemon refuses {verb}: {str(answer).strip()[:200]}")
         return str(answer)
@@ -138,7 +139,27 @@ class Control:
         if not self._controller.is_alive():
             tell()
 
-    async def _ask(self, question: Callable[..., Any], *arguments: str) -> Any:
+    async def on_published(self, services: int, tell: Callable[[], None]) -> None:
+        """Call `tell` on the event loop once so many services can be found by clients.
+
+        A service uploads two descriptors, for this time period and the next (rend-spec-v3, section 2.2.1).
+
+        Raises: ControlFailed.
+        """
+        loop = asyncio.get_running_loop()
+        uploads: Counter[str] = Counter()
+
+        def heard(event: Any) -> None:
+            if event.action == stem.HSDescAction.UPLOADED:
+                was_done = _found(uploads) == services
+                uploads[event.address] += 1
+                if not was_done and _found(uploads) == services:
+                    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                        loop.call_soon_threadsafe(tell)
+
+        await self._ask(self._controller.add_event_listener, heard, stem.control.EventType.HS_DESC)
+
+    async def _ask(self, question: Callable[..., Any], *arguments: Any) -> Any:
         try:
             async with self._turn, asyncio.timeout(CONTROL_SECONDS):
                 return await asyncio.to_thread(question, *arguments)
@@ -149,10 +170,13 @@ class Control:
 
 
 @contextlib.asynccontextmanager
-async def connected(binary: Path, control: HostPort, cookie: Path | None = None) -> AsyncIterator[Control]:
+async def connected(
+    binary: Path, control: HostPort, cookie: Path | None = None, *, is_owner: bool = False
+) -> AsyncIterator[Control]:
     """The daemon's control port, authenticated by its cookie file.
 
-    cookie: where that file is; None = where the daemon says.
+    cookie: where that file is; None = where the daemon says. is_owner: the daemon ends with this connection. Events are
+    told to an owner only: stem does not notice an authentication that is not its own, and its own may take ownership.
 
     Raises: ControlFailed.
     """
@@ -161,10 +185,12 @@ async def connected(binary: Path, control: HostPort, cookie: Path | None = None)
         controller = stem.control.Controller.from_port(*control)
         sdk_control = load_sdk(binary).Control(controller)
         try:
-            if cookie is None:
+            if is_owner:
                 sdk_control.authenticate()
+                controller.msg("TAKEOWNERSHIP")
             else:
-                stem.connection.authenticate_safecookie(controller, str(cookie))
+                file = cookie or stem.connection.get_protocolinfo(controller).cookie_path
+                stem.connection.authenticate_safecookie(controller, str(file))
         except BaseException:
             controller.close()
             raise
@@ -178,6 +204,10 @@ async def connected(binary: Path, control: HostPort, cookie: Path | None = None)
         yield Control(sdk_control, controller)
     finally:
         await asyncio.to_thread(controller.close)
+
+
+def _found(uploads: Counter[str]) -> int:
+    return sum(count >= 2 for count in uploads.values())
 
 
 def _words(text: str) -> list[str]:

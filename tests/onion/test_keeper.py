@@ -176,6 +176,10 @@ async def test_a_service_that_wants_a_key_opens_to_the_one_in_the_registry(
         async with friend.running():
             await friend.ready()
             assert await _ask(friend, service.address) == b"hello"
+            want_new_circuits(friend.settings.anon_dir)  # a clean slate takes keys away that were given by control
+            await until(lambda: not (friend.settings.anon_dir / "new-circuits-wanted").exists())
+            await asyncio.sleep(0.5)
+            assert await _ask(friend, service.address) == b"hello"
 
             control = (await friend.ready()).control
             async with connected(network.binary, control) as asked:

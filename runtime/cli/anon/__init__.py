@@ -1,5 +1,6 @@
 """`veilrun anon …`: the onion network on this machine, as a client (bot host) and as a hidden service (GPU host)."""
 
+from runtime.cli.anon.authorize import authorize
 from runtime.cli.anon.install import install
 from runtime.cli.anon.run import run
 from runtime.cli.anon.status import status
@@ -9,3 +10,4 @@ app = Commands(help="The Anyone network: install and run anon, look at it, offer
 app.command(epilog="Example: veilrun anon install")(install)
 app.command(epilog="Example: VEILRUN_ANON_ACCEPT_TERMS=true veilrun anon run")(run)
 app.command(epilog="Example: veilrun anon status --json")(status)
+app.command(epilog="Example: veilrun anon authorize bot")(authorize)
