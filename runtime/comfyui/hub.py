@@ -124,9 +124,9 @@ class EventHub:
                 self._first_attempt.set()
             if not is_id_free:
                 self.client_id = str(uuid4())
-            self._tell_all(WAKE)
-            if was_open and clock() - opened_at > STEADY_SECONDS:
-                failures = 0
+            if was_open:
+                self._tell_all(WAKE)
+                failures = 0 if clock() - opened_at > STEADY_SECONDS else failures
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause(failures)):
                     await self._is_wanted.wait()

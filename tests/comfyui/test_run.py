@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
@@ -428,6 +429,30 @@ async def test_a_prompt_missed_by_one_poll_is_not_lost(serve: Serve) -> None:
     client = await serve({"POST /prompt": post, "GET /queue": queue, "GET /history/mine": history})
 
     assert (await run_prompt(client, Prompt("mine", graphs.still()), pace=QUICK)).outcome == "success"
+
+
+async def test_over_a_slow_path_blind_polls_leave_it_free_most_of_the_time(serve: Serve) -> None:
+    """Each poll takes 0.1 s here: two thirds of the time are pauses, whatever pace is asked for."""
+    clock = asyncio.get_running_loop().time
+    looks: list[float] = []
+    enough = asyncio.Event()
+
+    async def queue(request: web.Request) -> web.Response:
+        looks.append(clock())
+        if len(looks) == 6:
+            enough.set()
+        await asyncio.sleep(0.1)
+        return web.json_response({"queue_running": [[1, "mine", {}, {}, []]], "queue_pending": []})
+
+    client = await serve({"GET /queue": queue})
+    run = asyncio.create_task(
+        run_prompt(client, Prompt("mine", graphs.still()), resume=True, pace=Pace(blind=0.01, patience=2))
+    )
+    await asyncio.wait_for(enough.wait(), DEADLINE)
+    await _cancelled(run)
+
+    followed = looks[3:]  # after the two that look for it before it is adopted, and the first
+    assert min(after - before for before, after in pairwise(followed)) > 0.28
 
 
 async def test_progress_that_a_careless_client_sends_to_everyone_is_not_taken_for_ours(
