@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("webhook", "path", "dispatch")
+NAMES = ("webhook", "path", "dispatch", "onion")
 
 
 def main() -> int:

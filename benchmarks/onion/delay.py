@@ -49,9 +49,12 @@ class DelayedLink:
             far_reader, far_writer = await asyncio.open_connection(".".join(map(str, address)), port)
             writer.write(b"\x05\x00\x00\x01" + bytes(6))
             with contextlib.closing(far_writer):
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(self._carry(reader, far_writer))
-                    both.create_task(self._carry(far_reader, writer))
+                try:
+                    async with asyncio.TaskGroup() as both:
+                        both.create_task(self._carry(reader, far_writer))
+                        both.create_task(self._carry(far_reader, writer))
+                except* ConnectionError:
+                    pass  # one end is gone, and so is the link
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         clock = asyncio.get_running_loop().time

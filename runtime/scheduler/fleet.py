@@ -99,10 +99,10 @@ class Backend:
         """The server may have been restarted with other nodes or models: ask again before the next use."""
         self._is_offer_in_doubt = True
 
-    async def warm(self) -> None:
+    async def warm(self) -> bool:
         """Open what jobs will need: the event socket, and a connection on each lane with its circuit.
 
-        What fails is tried again by whoever needs it, and matters to nobody here.
+        False if something failed; whoever needs it tries again and is told why.
         """
         try:
             client = self.client
@@ -114,11 +114,12 @@ class Backend:
             )
         except VeilrunError as error:
             outcomes = [error]
-        for outcome in outcomes:
-            if isinstance(outcome, VeilrunError):
-                log.debug("path not warmed", backend=self.name, error=type(outcome).__name__)
-            elif isinstance(outcome, BaseException):
-                raise outcome
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, VeilrunError):
+                raise failure
+            log.debug("path not warmed", backend=self.name, error=type(failure).__name__)
+        return not failures
 
     async def close(self) -> None:
         """Close its connections."""

@@ -10,6 +10,9 @@ from runtime.scheduler.fleet import Backend, Fleet
 WARM_SECONDS = 45.0
 """From one round to the next: below the 60 s after which an idle connection is closed."""
 
+COLD_SECONDS = 2.0
+"""The same while something of it fails: anon may be about to be there, or the backend."""
+
 
 async def keep_warm(fleet: Fleet, seconds: float = WARM_SECONDS) -> None:
     """Warm every backend now, and those behind a slow path again and again, until cancelled."""
@@ -19,7 +22,7 @@ async def keep_warm(fleet: Fleet, seconds: float = WARM_SECONDS) -> None:
 
 
 async def _keep_warm(backend: Backend, seconds: float) -> None:
-    await backend.warm()
+    is_warm = await backend.warm()
     while backend.config.transport == "anon":
-        await asyncio.sleep(seconds)
-        await backend.warm()
+        await asyncio.sleep(seconds if is_warm else COLD_SECONDS)
+        is_warm = await backend.warm()
