@@ -3,7 +3,7 @@
 from runtime.registry.errors import PluginFailed, PluginUnusable, Problem, RegistryInvalid
 from runtime.registry.load import BUILT_IN, load_registry
 from runtime.registry.plugins import PluginState
-from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Registry
+from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Registry, Traces
 
 __all__ = [
     "BUILT_IN",
@@ -16,5 +16,6 @@ __all__ = [
     "Problem",
     "Registry",
     "RegistryInvalid",
+    "Traces",
     "load_registry",
 ]

@@ -194,6 +194,7 @@ def _backends(document: Document, path: Path) -> tuple[BackendConfig, ...]:
             lookahead=b.lookahead,
             client_key_file=path.parent / b.client_key_file if b.client_key_file else None,
             isolation=b.isolation,
+            traces=b.traces,
         )
         for b in document.content.backends
     )

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import structlog
 
@@ -15,13 +15,16 @@ from runtime.registry.plugins import LoadedPlugin, PluginState
 
 log = structlog.get_logger("veilrun.registry")
 
+Traces: TypeAlias = Literal["none", "temp", "keep"]
+
 
 @dataclass(frozen=True, slots=True)
 class BackendConfig:
     """One ComfyUI server as the operator describes it.
 
     lookahead: prompts that wait beside the one that runs. client_key_file: our private key for a hidden service, None
-    if it is open to everyone. isolation: what shares circuits, all of us or each user alone.
+    if it is open to everyone. isolation: what shares circuits, all of us or each user alone. traces: what a job may
+    leave on the backend's disk and in its history, see `runtime.worker.traces`.
     """
 
     name: str
@@ -33,6 +36,7 @@ class BackendConfig:
     lookahead: int = 1
     client_key_file: Path | None = None
     isolation: Literal["backend", "user"] = "backend"
+    traces: Traces = "temp"
 
 
 @dataclass(frozen=True, slots=True)

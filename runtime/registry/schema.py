@@ -44,6 +44,7 @@ class BackendSection(Section):
     lookahead: int = Field(default=1, ge=0, le=8)
     client_key_file: str | None = None
     isolation: Literal["backend", "user"] = "backend"
+    traces: Literal["none", "temp", "keep"] = "temp"
 
     @field_validator("url")
     @classmethod

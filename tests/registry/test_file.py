@@ -245,6 +245,22 @@ def test_lookahead_is_a_whole_number_from_0_to_8(load: Load, number: str) -> Non
     assert (problem.path, problem.line, problem.column) == ("backends[0].lookahead", 4, 6)
 
 
+@pytest.mark.parametrize(("written", "policy"), [("", "temp"), (", traces: none", "none"), (", traces: keep", "keep")])
+def test_a_backend_says_what_a_job_may_leave_there(load: Load, written: str, policy: str) -> None:
+    registry = load(f"version: 1\nbackends:\n  - {{name: a, url: 'http://a', vram_gb: 8{written}}}\n")
+
+    assert registry.backends[0].traces == policy
+
+
+@pytest.mark.parametrize("policy", ["some", "None", "false", ""])
+def test_any_other_word_about_traces_is_refused(load: Load, policy: str) -> None:
+    (problem,) = problems_of(
+        load, f"version: 1\nbackends:\n  - {{name: a, url: 'http://a', vram_gb: 8, traces: {policy}}}\n"
+    )
+
+    assert problem.path == "backends[0].traces"
+
+
 @pytest.mark.parametrize("limit", ["queue_seconds", "load_seconds", "run_seconds", "concurrency", "per_user"])
 @pytest.mark.parametrize("number", ["0", "-1", ".nan", "5m", "true"])
 def test_no_limit_is_0_or_no_number(load: Load, limit: str, number: str) -> None:
