@@ -1,0 +1,10 @@
+"""How the gate says no."""
+
+import json
+
+from aiohttp import web
+
+
+def refused(kind: type[web.HTTPException], reason: str) -> web.HTTPException:
+    """An HTTP answer with the reason as JSON. `reason` quotes nothing of what was sent."""
+    return kind(text=json.dumps({"error": reason}), content_type="application/json")

@@ -1,0 +1,148 @@
+"""What is left on the GPU host when a job is over: nothing, and nothing else is touched."""
+
+from pathlib import Path
+
+import pytest
+
+from runtime.comfyui import Prompt, run_and_collect, run_prompt
+from runtime.gate import Folders
+from runtime.gate.files import FileRef
+from runtime.sandbox.comfyui import SandboxComfyUI
+from tests.comfyui import graphs
+from tests.gate.conftest import Guarded, guarded
+
+
+def edited(name: str, colour: int = 0) -> graphs.Graph:
+    """A graph that reads an uploaded picture."""
+    return {
+        "load": graphs.node("LoadImage", image=name),
+        "save": graphs.node("SaveImage", images=["load", 0], filename_prefix=f"veilrun/{colour}/out"),
+    }
+
+
+async def picture(behind: Guarded, colour: int) -> bytes:
+    _, outputs = await run_and_collect(behind.near, Prompt(f"picture-{colour}", graphs.still(colour, prefix="theirs")))
+    return outputs[0].content
+
+
+async def test_inputs_outputs_and_history_of_a_collected_job_go(behind: Guarded) -> None:
+    content = await picture(behind, 1)
+    before = behind.files()
+    uploaded = await behind.client.upload_image(content, "in.png")
+    await run_and_collect(behind.client, Prompt("mine", edited(uploaded.reference)))
+    assert len(behind.files()) == len(before) + 2
+
+    await behind.client.delete_history(["mine"])
+
+    assert behind.files() == before
+    assert await behind.near.history("mine") is None
+    assert not (behind.root / "output" / "veilrun").exists()
+
+
+async def test_a_picture_that_another_job_needs_stays_until_that_one_is_over(behind: Guarded) -> None:
+    uploaded = await behind.client.upload_image(await picture(behind, 1), "in.png")
+    await run_and_collect(behind.client, Prompt("first", edited(uploaded.reference, 1)))
+    await run_and_collect(behind.client, Prompt("second", edited(uploaded.reference, 2)))
+
+    await behind.client.delete_history(["first"])
+    assert "input/in.png" in behind.files()
+    await behind.client.delete_history(["second"])
+
+    assert "input/in.png" not in behind.files()
+
+
+async def test_temporary_files_go_too(behind: Guarded) -> None:
+    uploaded = await behind.client.upload_image(await picture(behind, 1), "in.png", type="temp")
+    graph = {
+        "load": graphs.node("LoadImage", image=uploaded.reference),
+        "save": graphs.node("PreviewImage", images=["load", 0]),
+    }
+    before = [name for name in behind.files() if name.startswith("output/")]
+    await run_and_collect(behind.client, Prompt("mine", graph))
+
+    await behind.client.delete_history(["mine"])
+
+    assert behind.files() == before
+
+
+async def test_jobs_of_others_keep_their_files_and_their_history(behind: Guarded) -> None:
+    await picture(behind, 1)
+    before = behind.files()
+
+    await behind.client.delete_history(["picture-1"])
+
+    assert behind.files() == before
+    assert await behind.near.history("picture-1") is not None
+
+
+async def test_what_nobody_collects_goes_after_a_while(comfyui: SandboxComfyUI, tmp_path: Path) -> None:
+    async with guarded(comfyui, tmp_path / "comfyui", tmp_path / "gate") as behind:
+        content = await picture(behind, 1)
+        before = behind.files()
+        used = await behind.client.upload_image(content, "used.png")
+        await behind.client.upload_image(content, "unused.png")
+        await run_prompt(behind.client, Prompt("mine", edited(used.reference)))
+
+        await behind.gate.cleaner.sweep(keep_seconds=0)
+
+        assert behind.files() == before
+        assert await behind.near.history("mine") is None
+
+
+async def test_a_job_that_still_waits_is_not_cleaned_up(comfyui: SandboxComfyUI, tmp_path: Path) -> None:
+    async with guarded(comfyui, tmp_path / "comfyui", tmp_path / "gate") as behind:
+        uploaded = await behind.client.upload_image(await picture(behind, 1), "in.png")
+        comfyui.faults.hold.add("load")
+        await behind.client.post_prompt("mine", edited(uploaded.reference), "me")
+
+        await behind.gate.cleaner.sweep(keep_seconds=0)
+
+        assert "input/in.png" in behind.files()
+        comfyui.faults.hold.clear()
+        await comfyui.wait_for(lambda server: "mine" in server.finished)
+
+
+async def test_files_of_a_job_go_though_comfyui_was_restarted_meanwhile(behind: Guarded) -> None:
+    await run_and_collect(behind.client, Prompt("mine", graphs.still(1, prefix="veilrun/mine/out")))
+    await behind.comfyui.restart()
+
+    await behind.client.delete_history(["mine"])
+
+    assert behind.files() == []
+
+
+async def test_without_folders_the_history_goes_and_files_stay(comfyui: SandboxComfyUI, tmp_path: Path) -> None:
+    async with guarded(comfyui, tmp_path / "comfyui", tmp_path / "gate", folders=Folders()) as behind:
+        await run_and_collect(behind.client, Prompt("mine", graphs.still(1)))
+        before = behind.files()
+
+        await behind.client.delete_history(["mine"])
+
+        assert behind.files() == before
+        assert await behind.near.history("mine") is None
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        FileRef("output", "..", "secret"),
+        FileRef("output", "../..", "secret"),
+        FileRef("output", "", "../secret"),
+        FileRef("output", "", "link"),
+        FileRef("output", "linked", "secret"),
+        FileRef("output", "", ""),
+        FileRef("output", "", "."),
+        FileRef("output", "/", "secret"),
+        FileRef("elsewhere", "", "secret"),
+        FileRef("output", "", "nul\0"),
+    ],
+)
+def test_nothing_outside_its_folder_is_ever_deleted(tmp_path: Path, ref: FileRef) -> None:
+    (tmp_path / "secret").write_text("x")
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "link").symlink_to(tmp_path / "secret")
+    (output / "linked").symlink_to(tmp_path)
+
+    assert Folders(output=output).delete([ref]) == 0
+    assert (tmp_path / "secret").exists()
