@@ -25,16 +25,18 @@ from runtime.comfyui.errors import (
     PromptLost,
     QueueTimeout,
     RunTimeout,
+    SentPictureLost,
     UnexpectedAnswer,
     UploadRefused,
     WorkflowRejected,
 )
 from runtime.comfyui.events import Event
 from runtime.comfyui.follow import OnEvent, OnProgress, Pace
+from runtime.comfyui.forget import forget
 from runtime.comfyui.hub import EventHub
 from runtime.comfyui.preflight import RequiredModel, check_graph, missing_models, raise_if_any
 from runtime.comfyui.progress import Progress
-from runtime.comfyui.run import run_and_collect, run_prompt
+from runtime.comfyui.run import posted_ids, run_and_collect, run_prompt
 from runtime.comfyui.submit import Prompt
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "QueueTimeout",
     "RequiredModel",
     "RunTimeout",
+    "SentPictureLost",
     "Stopped",
     "SystemStats",
     "UnexpectedAnswer",
@@ -81,7 +84,9 @@ __all__ = [
     "check_graph",
     "collect",
     "fetch",
+    "forget",
     "missing_models",
+    "posted_ids",
     "raise_if_any",
     "run_and_collect",
     "run_prompt",

@@ -71,7 +71,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class OutputFile:
-    """A file that a node wrote. `type` temp is wiped when the server restarts."""
+    """A file that a node wrote. `type` temp is wiped when the server restarts.
+
+    `type` sent: a picture that came over the event socket; it is no file there and has no name.
+    """
 
     node: str
     filename: str

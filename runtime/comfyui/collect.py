@@ -8,8 +8,9 @@ from types import TracebackType
 from runtime.comfyui.answers import History, OutputFile
 from runtime.comfyui.client import ComfyClient
 from runtime.comfyui.download import LIMIT_BYTES, Allowance, Output, fetch
-from runtime.comfyui.errors import BackendError, NoOutput
+from runtime.comfyui.errors import BackendError, NoOutput, OutputTooLarge, SentPictureLost
 from runtime.comfyui.events import Event
+from runtime.comfyui.frames import SentPictures
 
 
 async def collect(
@@ -30,12 +31,21 @@ class Collector:
     """Fetches the outputs of one run, each as soon as it is told of, as many at once as the transport has lanes.
 
     An `executed` event names the files of its node a round trip or two before the history does. So a download begins
-    with the event; whether the file counts, the history decides.
+    with the event; whether the file counts, the history decides. sending: nodes that write no file and send their
+    pictures among the events.
     """
 
-    def __init__(self, client: ComfyClient, nodes: Collection[str] = (), *, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        client: ComfyClient,
+        nodes: Collection[str] = (),
+        *,
+        sending: Collection[str] = (),
+        limit_bytes: int = LIMIT_BYTES,
+    ) -> None:
         self._client = client
         self._nodes = tuple(nodes)
+        self._sent = SentPictures(sending, limit_bytes)
         self._allowance = Allowance(limit_bytes)
         self._lanes = deque(client.download_lanes)
         self._places = asyncio.Semaphore(len(self._lanes))
@@ -50,22 +60,40 @@ class Collector:
         await self._drop(list(self._downloads))
 
     def note(self, event: Event) -> None:
-        """Begin to fetch what the event names."""
+        """Take the picture that the event brings, and begin to fetch the files that it names."""
+        self._sent.note(event)
         for file in event.files:
             if file.node in (self._nodes or (file.node,)):
                 self._begin(file)
 
+    @property
+    def has_heard_all(self) -> bool:
+        """Whether nothing more of worth will be among the events."""
+        return self._sent.is_over or self._sent.is_complete
+
     async def collect(self, history: History) -> list[Output]:
-        """All outputs of the run that ended so. Raises: as `runtime.comfyui.collect`."""
-        wanted = self._nodes or tuple(dict.fromkeys(file.node for file in history.files))
+        """All outputs of the run that ended so.
+
+        Raises: as `runtime.comfyui.collect`, and SentPictureLost.
+        """
+        if self._sent.is_too_large:
+            raise OutputTooLarge(self._client.backend, "sent", self._allowance.limit_bytes)
+        if not self._sent.is_complete:
+            raise SentPictureLost(self._client.backend)
+        wanted = self._nodes or tuple(dict.fromkeys((*(file.node for file in history.files), *self._sent.nodes)))
         files = [file for node in wanted for file in history.files if file.node == node and file.type != "input"]
-        if not files:
+        if not files and not any(map(self._sent.of, wanted)):
             raise NoOutput(self._client.backend, wanted)
         await self._drop([file for file in self._downloads if file not in files])
         begun_early = set(self._downloads)
         for file in files:
             self._begin(file)
-        return [await self._result(file, may_repeat=file in begun_early) for file in files]
+        fetched = [await self._result(file, may_repeat=file in begun_early) for file in files]
+        return [
+            output
+            for node in wanted
+            for output in (*self._sent.of(node), *(one for one in fetched if one.file.node == node))
+        ]
 
     def _begin(self, file: OutputFile) -> None:
         if file.type != "input" and file not in self._downloads:

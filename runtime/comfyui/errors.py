@@ -141,6 +141,14 @@ class OutputMissing(BackendError):
         self.filename = filename
 
 
+class SentPictureLost(OutputMissing):
+    """The run succeeded, but a picture that it sent over the event socket did not arrive and is written nowhere."""
+
+    def __init__(self, backend: str) -> None:
+        BackendError.__init__(self, backend, "a picture got lost with the connection it was sent over")
+        self.filename = ""
+
+
 class OutputDamaged(BackendError):
     """An output file came twice with another content than the server's own SHA-256 of it."""
 

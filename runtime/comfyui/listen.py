@@ -33,11 +33,13 @@ class Subscription:
         self.prompt_id = prompt_id
         self._socket = socket
         self._client_id: str | None = None
+        self._has_gap = False
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
     def sign(self) -> str:
         """The client id to post the prompt under, now."""
         self._client_id = self._socket.client_id
+        self._has_gap = False
         return self._client_id
 
     @property
@@ -49,8 +51,15 @@ class Subscription:
     def is_healthy(self) -> bool:
         return self._socket.is_open and self._socket.client_id == self._client_id
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing that was told since the prompt was posted got lost, or will."""
+        return self.is_healthy and not self._has_gap
+
     def put(self, event: Event) -> None:
         """Add an event; the hub does."""
+        if event is WAKE:
+            self._has_gap = True
         self._events.put_nowait(event)
 
     async def next_events(self, seconds: float) -> list[Event]:

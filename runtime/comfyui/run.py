@@ -10,16 +10,29 @@ from runtime.api.affinity import Limits
 from runtime.comfyui.answers import History
 from runtime.comfyui.cancel import cancel
 from runtime.comfyui.client import ComfyClient
-from runtime.comfyui.collect import Collector, collect
+from runtime.comfyui.collect import Collector
 from runtime.comfyui.download import LIMIT_BYTES, Output
-from runtime.comfyui.errors import BackendError, BackendTimeout, Interrupted, NodeFailed, OutOfMemory, OutputMissing
+from runtime.comfyui.errors import (
+    BackendError,
+    BackendTimeout,
+    Interrupted,
+    NodeFailed,
+    OutOfMemory,
+    OutputMissing,
+    SentPictureLost,
+)
 from runtime.comfyui.events import Event
 from runtime.comfyui.follow import OnEvent, OnProgress, Pace, follow
+from runtime.comfyui.frames import sending_nodes
 from runtime.comfyui.hub import EventHub
+from runtime.comfyui.listen import Subscription
 from runtime.comfyui.submit import Prompt, is_known, locate, submit
 
 CANCEL_PATIENCE_SECONDS = 2.0
 FREE_PAUSE_SECONDS = 0.2
+
+RESENDS = 2
+"""How often pictures that got lost on the way are asked for again."""
 
 
 async def run_prompt(
@@ -30,6 +43,7 @@ async def run_prompt(
     resume: bool = False,
     on_progress: OnProgress | None = None,
     on_event: OnEvent | None = None,
+    has_heard_all: Callable[[], bool] | None = None,
     limits: Limits | None = None,
     pace: Pace | None = None,
 ) -> History:
@@ -40,7 +54,8 @@ async def run_prompt(
     adopted in whatever state it is, finished included; it is posted only if the server does not know it. Store the
     prompt's id before the first call, and pass True on every later one.
     on_progress: called with each new reading, in order, awaited if it returns an awaitable. on_event: called with each
-    event of the prompt; it may miss any.
+    event of the prompt; it may miss any. has_heard_all: whether it has all that is told by events alone. The history
+    can be quicker than they are, over another connection; then they are waited for, as long as they can still come.
 
     Cancelling the task leaves the prompt on the server, for another to resume; `cancel` stops it there.
 
@@ -62,7 +77,21 @@ async def run_prompt(
             except BackendTimeout as overdue:
                 await _abandon(client, prompt.prompt_id, overdue)
                 raise
+            if on_event is not None and has_heard_all is not None and history.outcome == "success":
+                await _hear_out(events, on_event, has_heard_all, client.patience_seconds)
     return _succeeded(client, history)
+
+
+async def _hear_out(
+    events: Subscription, on_event: OnEvent, has_heard_all: Callable[[], bool], silence_seconds: float
+) -> None:
+    while not has_heard_all():
+        arrived = await events.next_events(silence_seconds if events.is_whole else 0)
+        if not arrived:
+            return
+        for event in arrived:
+            if event.prompt_id == events.prompt_id:
+                on_event(event)
 
 
 @asynccontextmanager
@@ -94,38 +123,96 @@ async def run_and_collect(
     and more before the history says it and the files are here.
 
     An identical graph is answered from the cache with the old file's name. If that file is gone, the cache is dropped
-    and the graph run once more, under an id derived from the first, so that this too can be resumed.
+    and the graph run once more, under an id derived from the first, so that this too can be resumed. Pictures that a
+    node sends over the event socket are lost if that breaks: then the graph is run up to RESENDS times more. The node
+    itself is never answered from the cache, and all before it is, unless the server did something else in between.
 
-    Raises: as the two do.
+    Raises: as the two do; SentPictureLost.
     """
+    is_freed, resends = False, 0
+    while True:
+        try:
+            return await _run_and_collect(
+                client,
+                prompt,
+                hub=hub,
+                resume=resume,
+                on_progress=on_progress,
+                on_over=on_over or (lambda: None),
+                limits=limits,
+                pace=pace,
+                limit_bytes=limit_bytes,
+            )
+        except SentPictureLost:
+            if resends == RESENDS:
+                raise
+            resends += 1
+            prompt = rerun_of(prompt)
+        except OutputMissing:
+            if is_freed:
+                raise
+            is_freed = True
+            prompt = rerun_of(prompt)
+            if not (resume and await is_known(client, prompt.prompt_id)):
+                await client.free(free_memory=True)
+                # The server's worker thread acts on the flag when it wakes; a prompt that is there by then would go
+                # first.
+                await asyncio.sleep(FREE_PAUSE_SECONDS)
 
+
+async def _run_and_collect(
+    client: ComfyClient,
+    prompt: Prompt,
+    *,
+    hub: EventHub | None,
+    resume: bool,
+    on_progress: OnProgress | None,
+    on_over: Callable[[], None],
+    limits: Limits | None,
+    pace: Pace | None,
+    limit_bytes: int,
+) -> tuple[History, list[Output]]:
     def hear(event: Event) -> None:
         collector.note(event)
-        if event.is_end and on_over is not None:
+        if event.is_end:
             on_over()
 
-    async with Collector(client, prompt.outputs, limit_bytes=limit_bytes) as collector:
+    def has_heard_all() -> bool:
+        on_over()
+        return collector.has_heard_all
+
+    sending = sending_nodes(prompt.graph, prompt.outputs)
+    async with Collector(client, prompt.outputs, sending=sending, limit_bytes=limit_bytes) as collector:
         history = await run_prompt(
-            client, prompt, hub=hub, resume=resume, on_progress=on_progress, on_event=hear, limits=limits, pace=pace
+            client,
+            prompt,
+            hub=hub,
+            resume=resume,
+            on_progress=on_progress,
+            on_event=hear,
+            has_heard_all=has_heard_all,
+            limits=limits,
+            pace=pace,
         )
-        if on_over is not None:
-            on_over()
-        try:
-            return history, await collector.collect(history)
-        except OutputMissing:
-            again = rerun_of(prompt)
-    if not (resume and await is_known(client, again.prompt_id)):
-        await client.free(free_memory=True)
-        # The server's worker thread acts on the flag when it wakes; a prompt that is there by then would go first.
-        await asyncio.sleep(FREE_PAUSE_SECONDS)
-    history = await run_prompt(client, again, hub=hub, resume=resume, on_progress=on_progress, limits=limits, pace=pace)
-    return history, await collect(client, history, again.outputs, limit_bytes=limit_bytes)
+        on_over()
+        return history, await collector.collect(history)
 
 
 def rerun_of(prompt: Prompt) -> Prompt:
-    """The prompt that `run_and_collect` posts after `prompt` when its files are gone."""
-    again = str(uuid5(NAMESPACE_OID, f"{prompt.prompt_id}/again"))
-    return replace(prompt, prompt_id=again)
+    """The prompt that `run_and_collect` posts after `prompt` when what that made is gone."""
+    return replace(prompt, prompt_id=_rerun_id(prompt.prompt_id))
+
+
+def posted_ids(prompt_id: str) -> tuple[str, ...]:
+    """Every id under which `run_and_collect` may have posted the prompt of this id."""
+    ids = [prompt_id]
+    for _ in range(RESENDS + 1):
+        ids.append(_rerun_id(ids[-1]))
+    return tuple(ids)
+
+
+def _rerun_id(prompt_id: str) -> str:
+    return str(uuid5(NAMESPACE_OID, f"{prompt_id}/again"))
 
 
 def _succeeded(client: ComfyClient, history: History) -> History:

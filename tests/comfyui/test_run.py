@@ -351,7 +351,7 @@ async def test_a_rerun_left_behind_by_a_crash_is_adopted_too(client: ComfyClient
 
 
 async def test_a_file_that_is_gone_twice_is_an_error(client: ComfyClient, comfyui: SandboxComfyUI) -> None:
-    comfyui.faults.answers = {"GET /view": [404, 404, 404]}
+    comfyui.faults.answers = {"GET /view": [404] * 4}  # each run is asked once early and once again
 
     with pytest.raises(OutputMissing):
         await run_and_collect(client, Prompt("mine", graphs.still()), pace=QUICK)
