@@ -32,7 +32,10 @@ class Collected:
 
 
 class Attempt:
-    """A claimed job. `prompt_id` is in its row already; `is_resumed` says that another worker may have posted it."""
+    """A claimed job. `prompt_id` is in its row already; `is_resumed` says that another worker may have posted it.
+
+    `is_posted`: whether the backend may have it.
+    """
 
     def __init__(
         self, workplace: Workplace, job: Job, lease: Lease, inputs: Sequence[Input], *, is_resumed: bool
@@ -43,7 +46,7 @@ class Attempt:
         self.inputs = inputs
         self.is_resumed = is_resumed
         self._workplace = workplace
-        self._is_posted = self.is_resumed
+        self.is_posted = self.is_resumed
 
     @property
     def invocation(self) -> Invocation:
@@ -71,7 +74,7 @@ class Attempt:
         contents = await fetch_inputs(self.inputs, self._workplace.files)
         pictures = await prepare_inputs(command, contents)
         prompt = await prepare(self._workplace.registry, command, self.invocation, pictures, backend, self.prompt_id)
-        self._is_posted = True
+        self.is_posted = True
         writer = ProgressWriter(self._workplace.pool, self.lease)
         async with writer.writing():
             rendered = await render(
@@ -86,7 +89,7 @@ class Attempt:
 
     async def stop_prompt(self) -> None:
         """Take the prompt off the backend, if it may be there. Raises: BackendError, UnknownBackend."""
-        if self._is_posted:
+        if self.is_posted:
             await cancel(self.backend.client, self.prompt_id, patience_seconds=CANCEL_PATIENCE_SECONDS)
 
     def _loaded(self) -> LoadedCommand:

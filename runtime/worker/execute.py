@@ -18,6 +18,7 @@ from runtime.api import Outcome, VeilrunError
 from runtime.comfyui import BackendError
 from runtime.scheduler.fleet import UnknownBackend
 from runtime.worker.attempt import Attempt, Collected
+from runtime.worker.cleaning import clean_up
 from runtime.worker.ending import (
     FencedOut,
     write_cancelled,
@@ -116,6 +117,7 @@ class _Execution:
             device=self._attempt.backend.config.device,
         )
         self._tell(delivery)
+        self._clean_up(is_over=True)
         log.info("job collected", job=self._job.id, outputs=len(collected.made), run_seconds=collected.run_seconds)
         outputs = tuple(made.medium for made in collected.made)
         self._call_hooks(Outcome("collected", self._job.backend, collected.run_seconds, outputs))
@@ -139,12 +141,14 @@ class _Execution:
     async def _fail(self, fail: Fail) -> None:
         delivery = await write_failed(self._workplace.pool, self._job, self._attempt.lease, fail)
         self._tell(delivery)
+        self._clean_up()
         self._call_hooks(Outcome(fail.state, self._job.backend, error=fail.error))
 
     async def _requeue(self, requeue: Requeue) -> None:
         if requeue.free:
             await self._free_memory()
         state = await write_requeued(self._workplace.pool, self._attempt.lease, requeue)
+        self._clean_up()  # the next try has an id of its own
         self._workplace.soon(self._workplace.place())
         if state == "cancelled":
             self._call_hooks(Outcome("cancelled", self._job.backend))
@@ -176,6 +180,7 @@ class _Execution:
             log.warning("prompt not stopped", job=self._job.id, error=type(error).__name__)
         await write_cancelled(self._workplace.pool, self._attempt.lease)
         self._workplace.soon(self._workplace.place())
+        self._clean_up()
         log.info("job cancelled", job=self._job.id)
         self._call_hooks(Outcome("cancelled", self._job.backend))
 
@@ -185,6 +190,17 @@ class _Execution:
         if delivery is not None:
             self._workplace.soon(self._workplace.deliver(delivery))
         self._workplace.soon(self._workplace.place())
+
+    def _clean_up(self, *, is_over: bool = False) -> None:
+        """Once the end is written, and nobody needs the backend's record of it any more."""
+        attempt = self._attempt
+        if not attempt.is_posted:
+            return
+        try:
+            backend = attempt.backend
+        except UnknownBackend:
+            return
+        self._workplace.soon(clean_up(self._workplace, backend, self._job.id, attempt.prompt_id, is_over=is_over))
 
     def _call_hooks(self, outcome: Outcome) -> None:
         async def call() -> None:

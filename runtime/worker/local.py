@@ -9,6 +9,7 @@ from runtime.comfyui import OnProgress, cancel
 from runtime.registry import BackendConfig, LoadedCommand, Registry
 from runtime.scheduler.fleet import Backend
 from runtime.worker.attempt import Collected
+from runtime.worker.cleaning import clean_up_now
 from runtime.worker.inputs import prepare_inputs
 from runtime.worker.outputs import finish
 from runtime.worker.render import prepare, render
@@ -40,11 +41,15 @@ async def run_once(
     backend = Backend(config)
     try:
         prompt = await prepare(registry, command, invocation, pictures, backend, prompt_id)
+        is_over = False
         try:
             rendered = await render(backend, prompt, command, on_progress=on_progress)
+            is_over = True
         except asyncio.CancelledError:
             await cancel(backend.client, prompt_id, patience_seconds=CANCEL_SECONDS)
             raise
+        finally:
+            await clean_up_now(backend, prompt_id, is_over=is_over)
     finally:
         await backend.close()
     return Collected(await finish(rendered.outputs), rendered.run_seconds)

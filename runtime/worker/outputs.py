@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runtime.api import Medium
-from runtime.comfyui import Output
+from runtime.comfyui import Output, OutputFile
 from runtime.media import probe, strip_metadata
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One result. backend_file: its path below the backend's output folder. `suffix` begins with a dot."""
+    """One result. backend_file: its place on the backend, None if it was sent and never written; as LoadImage takes it
+    ("job/1/u.png [output]"). `suffix` begins with a dot.
+    """
 
     medium: Medium
     digest: str
-    backend_file: str
+    backend_file: str | None
     suffix: str
     content: bytes = field(repr=False)
 
@@ -37,6 +39,11 @@ def _finish(output: Output) -> Made:
         height=found.height,
         duration_seconds=found.duration_seconds,
     )
-    file = output.file
+    return Made(medium, hashlib.sha256(content).hexdigest(), _place(output.file), found.suffix, content)
+
+
+def _place(file: OutputFile) -> str | None:
+    if not file.filename:
+        return None
     path = f"{file.subfolder}/{file.filename}" if file.subfolder else file.filename
-    return Made(medium, hashlib.sha256(content).hexdigest(), path, found.suffix, content)
+    return f"{path} [{file.type}]"

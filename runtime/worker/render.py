@@ -7,6 +7,9 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+
+import structlog
 
 from runtime.api import Command, Graph, Invocation, Medium
 from runtime.comfyui import (
@@ -18,9 +21,12 @@ from runtime.comfyui import (
     run_and_collect,
 )
 from runtime.media import Picture
-from runtime.registry import Registry
+from runtime.registry import Registry, Traces
 from runtime.scheduler.fleet import Backend
 from runtime.worker.graph import fill_graph, save_under
+from runtime.worker.traces import feasible, save_as, upload_folder
+
+log = structlog.get_logger("veilrun.render")
 
 COLLECT_SECONDS = {"direct": 0.1, "anon": 0.0}
 """By transport: files that are not here so long after the run do not keep the GPU's place meanwhile."""
@@ -46,9 +52,11 @@ async def prepare(
 
     Raises: BackendError (GraphProblems if it cannot run there), DeclarationError, PluginFailed.
     """
+    traces = backend.config.traces
+    folder = upload_folder(traces)
     backend.hub.start()  # so that it is open by the time the prompt is posted
     uploads = await asyncio.gather(
-        *(backend.client.upload_image(picture.content, upload_name(picture)) for picture in pictures)
+        *(backend.client.upload_image(one.content, upload_name(one), type=folder) for one in pictures)
     )
     invocation = replace(
         invocation,
@@ -59,6 +67,10 @@ async def prepare(
     graph = await asyncio.to_thread(registry.build_workflow, invocation, graph)
     workflow = command.workflow_of(invocation.variant)
     save_under(graph, prompt_id)
+    allowed = feasible(graph, traces, (await backend.catalogue()).classes)
+    if allowed != traces:
+        _tell_weaker(backend.name, traces, allowed)
+    graph = save_as(graph, allowed, prompt_id)
     await _check(graph, command, invocation, backend)
     return Prompt(prompt_id, graph, outputs=(workflow.output,))
 
@@ -66,6 +78,12 @@ async def prepare(
 def upload_name(picture: Picture) -> str:
     """By content, so that a queued prompt's input is never replaced by another, and the same picture is kept once."""
     return hashlib.sha256(picture.content).hexdigest() + picture.suffix
+
+
+@cache
+def _tell_weaker(backend: str, wanted: Traces, allowed: Traces) -> None:
+    """Once is enough: every job would say the same."""
+    log.warning("a node class is missing, pictures leave more traces", backend=backend, wanted=wanted, allowed=allowed)
 
 
 def _medium(picture: Picture) -> Medium:

@@ -56,7 +56,11 @@ class Workplace:
 
     def place_after(self, seconds: float) -> None:
         """Place what can be placed then; forgotten if the process ends before, since the sweepers do the same."""
-        asyncio.get_running_loop().call_later(seconds + MARGIN_SECONDS, lambda: self.soon(self.place()))
+        self.after(seconds + MARGIN_SECONDS, self.place)
+
+    def after(self, seconds: float, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin the work then; forgotten if the process ends before."""
+        asyncio.get_running_loop().call_later(seconds, lambda: self.soon(begin()))
 
     def soon(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work` without waiting for it. What it raises is logged: a sweeper finds what is left undone."""

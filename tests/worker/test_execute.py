@@ -89,8 +89,8 @@ async def test_a_video_is_kept_with_its_length(yard: Yard):
     assert seconds == pytest.approx(1.0, abs=0.2)
 
 
-async def test_every_job_saves_under_a_folder_of_its_own_and_is_posted_under_a_known_id(yard, comfyui):
-    job = await yard.run(await yard.queue("flux"))
+async def test_every_film_is_saved_in_a_folder_of_its_own_and_every_job_posted_under_a_known_id(yard, comfyui):
+    job = await yard.run(await yard.queue("wan", seconds=1, size=[64, 64]))
 
     assert comfyui.last_graph["save"]["inputs"]["filename_prefix"] == f"veilrun/{job.prompt_id}/out"
     assert comfyui.posts == {job.prompt_id: 1}
@@ -105,7 +105,7 @@ async def test_an_edit_uploads_its_picture_by_content_and_remembers_where_it_cam
     job = await yard.run(await yard.queue("qwen", inputs=[first], chat_id=7, user_id=8))
 
     assert await yard.rows("select parent_id from artifacts where job_id = %s", job.id) == [(first,)]
-    assert comfyui.last_graph["image"]["inputs"]["image"] == hashlib.sha256(content).hexdigest() + ".png"
+    assert comfyui.last_graph["image"]["inputs"]["image"] == hashlib.sha256(content).hexdigest() + ".png [temp]"
 
 
 async def test_a_second_and_third_picture_reach_the_graph_through_the_plugins_hook(yard: Yard, comfyui):
@@ -125,7 +125,7 @@ async def test_a_picture_at_telegram_is_fetched_and_loses_its_metadata_on_the_wa
 
     assert job.state == "collected", job.error_detail
     name = comfyui.last_graph["image"]["inputs"]["image"]
-    assert b"taken at home" not in (comfyui.storage.root / "input" / name).read_bytes()
+    assert b"taken at home" not in comfyui.storage.input_path(name).read_bytes()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", picture()[:80]])

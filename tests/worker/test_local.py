@@ -60,7 +60,7 @@ async def test_it_uploads_pictures_and_calls_the_plugins_hooks(registry, config,
 
     await run_once(registry, registry.commands["qwen"], arguments(registry, "qwen"), config, images=images)
 
-    assert comfyui.last_graph["image2"]["inputs"]["image"].endswith(".png")
+    assert comfyui.last_graph["image2"]["inputs"]["image"].endswith(".png [temp]")
 
 
 async def test_it_refuses_what_is_no_picture_and_too_few_of_them(registry, config, comfyui):
