@@ -245,9 +245,9 @@ def test_lookahead_is_a_whole_number_from_0_to_8(load: Load, number: str) -> Non
     assert (problem.path, problem.line, problem.column) == ("backends[0].lookahead", 4, 6)
 
 
-@pytest.mark.parametrize(("written", "policy"), [("", "temp"), (", traces: none", "none"), (", traces: keep", "keep")])
-def test_a_backend_says_what_a_job_may_leave_there(load: Load, written: str, policy: str) -> None:
-    registry = load(f"version: 1\nbackends:\n  - {{name: a, url: 'http://a', vram_gb: 8{written}}}\n")
+@pytest.mark.parametrize(("said", "policy"), [("", "temp"), (", traces: none", "none"), (", traces: keep", "keep")])
+def test_a_backend_says_what_a_job_may_leave_there(load: Load, said: str, policy: str) -> None:
+    registry = load(f"version: 1\nbackends:\n  - {{name: a, url: 'http://a', vram_gb: 8{said}}}\n")
 
     assert registry.backends[0].traces == policy
 
