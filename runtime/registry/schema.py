@@ -6,7 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from runtime.transport.address import HIDDEN_SUFFIXES
+from runtime.anon.address import AddressInvalid, HiddenAddress
+from runtime.transport.address import FOREIGN_SUFFIXES, HIDDEN_SUFFIXES
 
 VERSION = 1
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?|[0-9a-f:.]+(%[a-z0-9]+)?")  # a name, or an IPv6 address
@@ -57,6 +58,8 @@ class BackendSection(Section):
         # no other spelling of a host gets through: "x.anon." or "x。anon" would pass for an ordinary name
         if not _HOST.fullmatch(parts.hostname):
             raise ValueError("write the host in a-z, 0-9, - and . without a dot at its end (xn--… for other letters)")
+        if parts.hostname.endswith(FOREIGN_SUFFIXES):
+            raise ValueError("an .onion address belongs to Tor; expose the server with `veilrun anon expose` instead")
         return url.rstrip("/")
 
     @model_validator(mode="after")
@@ -66,6 +69,11 @@ class BackendSection(Section):
             raise ValueError(f"{self.name} is a hidden service: write transport: anon, it is never dialled directly")
         if self.transport == "anon" and not host.endswith(HIDDEN_SUFFIXES):
             raise ValueError(f"{self.name} is no hidden service: write transport: direct, or its .anon address")
+        if self.transport == "anon":
+            try:
+                HiddenAddress.parse(host)
+            except AddressInvalid as error:
+                raise ValueError(f"{self.name}: {error}") from None
         if self.transport == "direct" and (self.client_key_file is not None or self.isolation == "user"):
             raise ValueError(f"{self.name} is dialled directly: client_key_file and isolation are for transport: anon")
         return self

@@ -11,6 +11,9 @@ HIDDEN_SUFFIXES = (".anon", ".anyone")
 """Names of hidden services. To a daemon or resolver that does not know its suffix such a name is an ordinary host
 name, and asking for it tells the resolver's owner which service is wanted."""
 
+FOREIGN_SUFFIXES = (".onion",)
+"""Names of another network that no resolver may be asked for (RFC 7686)."""
+
 _PLAIN_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?|[0-9a-f:.]+(%[a-z0-9_.-]+)?")
 
 
@@ -29,6 +32,11 @@ def is_hidden_service(url: URL) -> bool:
     """Whether the host is a hidden service of the Anyone network, however it is spelled."""
     host = unquote(url.host or "").casefold().rstrip(".")
     return host.endswith(HIDDEN_SUFFIXES)
+
+
+def is_foreign_service(url: URL) -> bool:
+    """Whether the host is a hidden service of a network that veilrun does not speak, however it is spelled."""
+    return unquote(url.host or "").casefold().rstrip(".").endswith(FOREIGN_SUFFIXES)
 
 
 def has_plain_host(url: URL) -> bool:

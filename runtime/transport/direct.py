@@ -3,7 +3,7 @@
 import aiohttp
 from yarl import URL
 
-from runtime.transport.address import has_plain_host, is_hidden_service
+from runtime.transport.address import has_plain_host, is_foreign_service, is_hidden_service
 from runtime.transport.errors import AddressRefused
 from runtime.transport.interface import Lane
 from runtime.transport.sessions import KEEP_ALIVE_SECONDS, SessionTransport
@@ -19,6 +19,10 @@ class DirectTransport(SessionTransport):
         if is_hidden_service(url):
             raise AddressRefused(
                 "this is the address of a hidden service, which `direct` never opens; set `transport: anon`"
+            )
+        if is_foreign_service(url):
+            raise AddressRefused(
+                "this is an address of the Tor network, which veilrun does not use; it is not resolved"
             )
         if not has_plain_host(url):
             raise AddressRefused("the backend's url has a host that is neither a name nor an IP address")

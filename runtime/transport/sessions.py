@@ -1,6 +1,7 @@
 """The part of a transport that aiohttp does. How a connection is made is left to the transport itself."""
 
 import asyncio
+import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -269,13 +270,18 @@ def _typed_errors() -> Iterator[None]:
     except TimeoutError as error:
         raise TimedOut("total", "the exchange took too long") from error
     except aiohttp.ClientConnectorError as error:
-        raise ConnectFailed(f"no connection: {error.os_error.strerror or type(error.os_error).__name__}") from error
+        raise ConnectFailed(f"no connection: {_reason(error.os_error)}") from error
     except aiohttp.WSServerHandshakeError as error:
         raise HandshakeRefused(error.status) from error
     except aiohttp.InvalidURL as error:
         raise AddressRefused("the backend's url is not a URL; write http://host:port") from error
     except (aiohttp.ClientError, ConnectionError) as error:
         raise ConnectionBroken(f"the connection broke ({type(error).__name__})") from error
+
+
+def _reason(error: OSError) -> str:
+    """What the system says of it. asyncio's own text names the address."""
+    return os.strerror(error.errno).lower() if error.errno else type(error).__name__
 
 
 def _client_timeout(bounds: Timeouts) -> aiohttp.ClientTimeout:

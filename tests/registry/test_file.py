@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from runtime.anon.address import HiddenAddress
 from runtime.registry import Access, BackendConfig, Problem, Registry, RegistryInvalid, load_registry
 from runtime.registry.schema import origin_of
 
 ROOT = Path(__file__).parents[2]
-HIDDEN = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwx.anon"
+HIDDEN = str(HiddenAddress.of(bytes(range(32)), ".anon"))
 BACKEND = "version: 1\nbackends:\n  - {{name: a, url: '{url}', transport: {transport}, vram_gb: 8}}\n"
 
 Load = Callable[[str | bytes], Registry]
@@ -201,6 +202,9 @@ def test_a_wrong_file_is_told_where_and_what_to_write_instead(load: Load, conten
         ("http://me:secret@a", "direct", "write scheme, host and port only"),
         ("http://a b", "direct", "write the host in a-z"),
         ("http://bücher.example", "direct", "write the host in a-z"),
+        ("http://" + "a" * 56 + ".onion", "anon", "an .onion address belongs to Tor"),
+        ("http://" + "a" * 56 + ".anon", "anon", "a: its checksum is wrong"),
+        ("http://short.anon", "anon", "short names are not accepted"),
         ("http://127.0.0.1:8188", "anon", "a is no hidden service: write transport: direct"),
         ("http://127.0.0.1:8188", "tor", "'tor' is not allowed; write 'direct' or 'anon'"),
     ],

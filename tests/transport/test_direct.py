@@ -395,3 +395,25 @@ def _texts(text: str, status: int = 200) -> Callable[[web.Request], Awaitable[we
         return web.Response(text=text, status=status)
 
     return answer
+
+
+@pytest.mark.parametrize("host", ["a" * 56 + ".onion", "X.ONION.", "x%2eonion"])
+async def test_names_of_other_networks_are_never_resolved(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **_: asked.append(arguments))
+
+    with pytest.raises(AddressRefused, match="Tor"):
+        async with transport.request("GET", f"http://{host}/"):
+            pass
+
+    assert asked == []
+
+
+async def test_a_refused_connection_does_not_name_its_address(transport: Transport) -> None:
+    with pytest.raises(ConnectFailed) as raised:
+        async with transport.request("GET", "http://127.0.0.1:9/"):
+            pass
+
+    assert str(raised.value) == "no connection: connection refused"
