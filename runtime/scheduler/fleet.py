@@ -1,9 +1,9 @@
 """The backends as this process talks to them: one client each, shared by all its jobs, with what the server offers."""
 
 import asyncio
-import time
+import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -12,41 +12,32 @@ import structlog
 from runtime.api import VeilrunError
 from runtime.comfyui import Catalogue, ComfyClient, EventHub
 from runtime.registry import BackendConfig
+from runtime.scheduler.offer import Offer
+from runtime.scheduler.on_demand import OnDemand
 from runtime.transport import NOWHERE, Transport, open_transport
 
 log = structlog.get_logger("veilrun.fleet")
-
-CATALOGUE_SECONDS = 600.0
-"""From one /object_info over a slow path to the next, if the server names no ETag and all is well."""
 
 
 class UnknownBackend(VeilrunError):
     """The registry of this process has no backend of that name: it was removed, or the registry differs elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    """What a server offers, under which ETag ("" if it names none), and when it was asked."""
-
-    catalogue: Catalogue
-    etag: str
-    asked_at: float
-
-
 class Backend:
     """One ComfyUI server. Connections are opened when first used and kept.
 
-    anon_dir: where this machine's anon is told about, for a backend that is a hidden service.
+    anon_dir: where this machine's anon is told about, for a backend that is a hidden service. offer: what is known of
+    the server already, to be shared.
     """
 
-    def __init__(self, config: BackendConfig, anon_dir: Path = NOWHERE) -> None:
+    def __init__(self, config: BackendConfig, anon_dir: Path = NOWHERE, offer: Offer | None = None) -> None:
         self.config = config
         self._anon_dir = anon_dir
         self._transport: Transport | None = None
         self._hub: EventHub | None = None
-        self._offer: _Offer | None = None
-        self._is_offer_in_doubt = False
-        self._asking = asyncio.Lock()
+        self._offer = offer or Offer(lambda etag: self.client.object_info_since(etag))
+        self._by_user: OnDemand[int | None, Backend] = OnDemand(self._for_one_user)
+        self._warming: asyncio.Task[bool] | None = None
 
     @property
     def name(self) -> str:
@@ -66,38 +57,37 @@ class Backend:
             self._hub = EventHub(self.client)
         return self._hub
 
+    def of_user(self, user_id: int | None) -> AbstractContextManager["Backend"]:
+        """The backend as this user's jobs may talk to it, open for the context at least.
+
+        With `isolation: user` it has connections, circuits and an event socket that no other user's jobs share; jobs
+        of nobody share theirs with each other. Otherwise it is this one.
+        """
+        if self.config.isolation == "user":
+            return self._by_user.use(user_id)
+        return contextlib.nullcontext(self)
+
+    def _for_one_user(self) -> "Backend":
+        """It opens its circuits at once: those for the files are ready by the time there are files."""
+        backend = Backend(self.config, self._anon_dir, self._offer)
+        backend._warming = asyncio.create_task(backend.warm(), name=f"warm-{self.name}")
+        return backend
+
     async def catalogue(self, *, fresh: bool = False) -> Catalogue:
         """What the server's /object_info offers; asked for once, and again when `fresh`.
 
         Raises: BackendUnreachable, UnexpectedAnswer, UnknownTransport.
         """
-        wanted_at = time.monotonic()
-        async with self._asking:
-            offer = self._offer
-            if offer is None or self._is_offer_in_doubt or (fresh and offer.asked_at < wanted_at):
-                offer = self._offer = await self._ask(offer)
-                self._is_offer_in_doubt = False
-            return offer.catalogue
+        return await self._offer.catalogue(fresh=fresh)
 
     @property
     def is_catalogue_due(self) -> bool:
         """Whether a check should ask anew: not if that takes megabytes over a slow path, and nothing went wrong."""
-        offer = self._offer
-        if offer is None or self._is_offer_in_doubt or offer.etag or self.config.transport == "direct":
-            return True
-        return time.monotonic() - offer.asked_at > CATALOGUE_SECONDS
-
-    async def _ask(self, known: "_Offer | None") -> "_Offer":
-        asked_at = time.monotonic()
-        told = await self.client.object_info_since(known.etag if known else "")
-        if told is None:
-            assert known is not None, "without an ETag everything is told"
-            return replace(known, asked_at=asked_at)
-        return _Offer(Catalogue.parse(told.classes), told.etag, asked_at)
+        return self._offer.is_due(is_cheap=self.config.transport == "direct")
 
     def forget(self) -> None:
         """The server may have been restarted with other nodes or models: ask again before the next use."""
-        self._is_offer_in_doubt = True
+        self._offer.forget()
 
     async def warm(self) -> bool:
         """Open what jobs will need: the event socket, and a connection on each lane with its circuit.
@@ -122,15 +112,18 @@ class Backend:
         return not failures
 
     async def close(self) -> None:
-        """Close its connections."""
-        hub, self._hub = self._hub, None
-        transport, self._transport = self._transport, None
-        try:
-            if hub is not None:
-                await hub.close()
-        finally:
+        """Close its connections, those of single users too."""
+        async with contextlib.AsyncExitStack() as stack:
+            transport, self._transport = self._transport, None
             if transport is not None:
-                await transport.close()
+                stack.push_async_callback(transport.close)
+            hub, self._hub = self._hub, None
+            if hub is not None:
+                stack.push_async_callback(hub.close)
+            stack.push_async_callback(self._by_user.close)
+            if self._warming is not None:
+                self._warming.cancel()
+                await asyncio.wait([self._warming])
 
 
 class Fleet:

@@ -1,6 +1,7 @@
 """One try of one job: everything between its claim and its end that is not about the end."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from db import leases
@@ -62,15 +63,23 @@ class Attempt:
 
     @property
     def backend(self) -> Backend:
-        """Where the job was placed. Raises: UnknownBackend."""
+        """Where the job was placed; talk to it through `reach`. Raises: UnknownBackend."""
         return self._workplace.fleet[self.job.backend or ""]
+
+    def reach(self) -> AbstractContextManager[Backend]:
+        """The same backend, over the circuits that this job may use. Raises: UnknownBackend."""
+        return self.backend.of_user(self.job.user_id)
 
     async def work(self) -> Collected:
         """Run the job. Cancelling the task leaves its prompt on the backend.
 
         Raises: VeilrunError of every kind, see `runtime.worker.outcome`.
         """
-        backend, command = self.backend, self._loaded().command
+        with self.reach() as backend:
+            return await self._work(backend)
+
+    async def _work(self, backend: Backend) -> Collected:
+        command = self._loaded().command
         contents = await fetch_inputs(self.inputs, self._workplace.files)
         pictures = await prepare_inputs(command, contents)
         prompt = await prepare(self._workplace.registry, command, self.invocation, pictures, backend, self.prompt_id)
@@ -90,7 +99,8 @@ class Attempt:
     async def stop_prompt(self) -> None:
         """Take the prompt off the backend, if it may be there. Raises: BackendError, UnknownBackend."""
         if self.is_posted:
-            await cancel(self.backend.client, self.prompt_id, patience_seconds=CANCEL_PATIENCE_SECONDS)
+            with self.reach() as backend:
+                await cancel(backend.client, self.prompt_id, patience_seconds=CANCEL_PATIENCE_SECONDS)
 
     def _loaded(self) -> LoadedCommand:
         loaded = self._workplace.registry.commands.get(self.job.command)

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TypeAlias
 
 import structlog
 
@@ -20,14 +23,19 @@ SHORT_PAUSES_SECONDS = (0.0, 0.3, 1.0)
 SHORT_SECONDS = 10.0
 
 
+Reach: TypeAlias = Callable[[], AbstractContextManager[Backend]]
+"""Opens the backend over the circuits that a job may use."""
+
+
 async def clean_up(
-    workplace: Workplace, backend: Backend, job_id: int, prompt_id: str, *, is_over: bool, tries: int = 0
+    workplace: Workplace, reach: Reach, job_id: int, prompt_id: str, *, is_over: bool, tries: int = 0
 ) -> None:
     """Delete what the history says of the job; what cannot be done now is done later, a few times.
 
     is_over: it is known that its prompt runs no more. A process that ends before leaves the entry there.
     """
-    missed = await _missed(backend, prompt_id, is_over=is_over)
+    with reach() as backend:
+        missed = await _missed(backend, prompt_id, is_over=is_over)
     if missed is None:
         return
     if tries == len(PAUSES_SECONDS):
@@ -35,7 +43,7 @@ async def clean_up(
         return
     workplace.after(
         PAUSES_SECONDS[tries],
-        lambda: clean_up(workplace, backend, job_id, prompt_id, is_over=is_over, tries=tries + 1),
+        lambda: clean_up(workplace, reach, job_id, prompt_id, is_over=is_over, tries=tries + 1),
     )
 
 

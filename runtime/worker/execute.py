@@ -7,6 +7,7 @@ import asyncio
 import secrets
 import traceback
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -158,7 +159,8 @@ class _Execution:
 
     async def _free_memory(self) -> None:
         try:
-            await self._attempt.backend.client.free(unload_models=True, free_memory=True)
+            with self._attempt.reach() as backend:
+                await backend.client.free(unload_models=True, free_memory=True)
         except BackendError as error:
             log.warning("memory not freed", job=self._job.id, error=type(error).__name__)
 
@@ -197,10 +199,10 @@ class _Execution:
         if not attempt.is_posted:
             return
         try:
-            backend = attempt.backend
+            reach = partial(attempt.backend.of_user, self._job.user_id)
         except UnknownBackend:
             return
-        self._workplace.soon(clean_up(self._workplace, backend, self._job.id, attempt.prompt_id, is_over=is_over))
+        self._workplace.soon(clean_up(self._workplace, reach, self._job.id, attempt.prompt_id, is_over=is_over))
 
     def _call_hooks(self, outcome: Outcome) -> None:
         async def call() -> None:

@@ -24,6 +24,7 @@ from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch, check_backend
 from runtime.scheduler.schedule import place_jobs
 from runtime.scheduler.sync import sync_registry
+from runtime.transport import NOWHERE
 from runtime.worker.broker import DELIVER, EXECUTE, Waker, make_broker
 from runtime.worker.execute import execute
 from runtime.worker.keeper import LeaseKeeper
@@ -43,10 +44,12 @@ plugins:
 """
 
 
-def write_registry(folder: Path, backends: Sequence[SandboxComfyUI], **limits: Mapping[str, Any]) -> Path:
+def write_registry(
+    folder: Path, backends: Sequence[SandboxComfyUI], *, traces: str = "temp", **limits: Mapping[str, Any]
+) -> Path:
     """A registry file with all four plugins; backends are gpu-1, gpu-2, …; limits by plugin."""
     listed = "\n".join(
-        f'  - {{name: gpu-{number}, url: "{backend.url}", device: sandbox, vram_gb: 32}}'
+        f'  - {{name: gpu-{number}, url: "{backend.url}", device: sandbox, vram_gb: 32, traces: {traces}}}'
         for number, backend in enumerate(backends, 1)
     )
     plugins = "\n".join(
@@ -201,7 +204,7 @@ class Yard:
 
 
 @asynccontextmanager
-async def open_yard(dsn: str, path: Path) -> AsyncIterator[Yard]:
+async def open_yard(dsn: str, path: Path, anon_dir: Path = NOWHERE) -> AsyncIterator[Yard]:
     registry = load_registry(path)
     broker = StubBroker(middleware=[])
     for queue in (EXECUTE, DELIVER):
@@ -211,7 +214,7 @@ async def open_yard(dsn: str, path: Path) -> AsyncIterator[Yard]:
     async with AsyncExitStack() as stack:
         stack.callback(waker.close)
         pool = await stack.enter_async_context(open_pool(dsn, "test"))
-        fleet = await stack.enter_async_context(Fleet(registry.backends))
+        fleet = await stack.enter_async_context(Fleet(registry.backends, anon_dir))
         keeper = await stack.enter_async_context(LeaseKeeper(dsn, 3.0))
         ids = await sync_registry(pool, registry)
 
