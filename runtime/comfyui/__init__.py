@@ -27,6 +27,7 @@ from runtime.comfyui.errors import (
     RunTimeout,
     SentPictureLost,
     UnexpectedAnswer,
+    UploadGone,
     UploadRefused,
     WorkflowRejected,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "Stopped",
     "SystemStats",
     "UnexpectedAnswer",
+    "UploadGone",
     "UploadRefused",
     "UploadedImage",
     "WorkflowRejected",

@@ -28,6 +28,7 @@ from runtime.comfyui.errors import (
     OutputMissing,
     PathAway,
     UnexpectedAnswer,
+    UploadGone,
     UploadRefused,
     WorkflowRejected,
 )
@@ -49,6 +50,10 @@ from runtime.transport import (
 )
 
 T = TypeVar("T")
+
+LOADERS = ("LoadImage", "LoadImageMask", "LoadImageOutput")
+MISSING_PICTURE = "custom_validation_failed"
+"""What a loader says of a file that does not exist; what is in the file it does not look at until it runs."""
 
 SLOWEST_UPLOAD = 32 * 1024
 """Bytes per second below which an upload is given up."""
@@ -126,7 +131,7 @@ class ComfyClient:
         The id is not checked for uniqueness: posted twice, it runs twice. Without a client_id its progress would go to
         every connected socket. A 200 may carry faults of some outputs, which are then dropped (`dropped_outputs`).
 
-        Raises: WorkflowRejected on HTTP 400.
+        Raises: WorkflowRejected on HTTP 400, UploadGone if that is for a picture which is not there.
         """
         body: dict[str, Any] = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id}
         if extra_data:
@@ -134,7 +139,9 @@ class ComfyClient:
         async with self._request("POST", "/prompt", json=body) as reply:
             if reply.status == 400:
                 answer = _parsed(await reply.read())
-                raise WorkflowRejected(self.backend, parse_rejection(answer if isinstance(answer, dict) else {}, graph))
+                problems = parse_rejection(answer if isinstance(answer, dict) else {}, graph)
+                is_gone = any(problem.kind == MISSING_PICTURE and problem.class_type in LOADERS for problem in problems)
+                raise (UploadGone if is_gone else WorkflowRejected)(self.backend, problems)
             answer = await self._json(reply, "POST /prompt")
         return self._read("POST /prompt", Accepted.parse, answer)
 

@@ -83,6 +83,13 @@ class WorkflowRejected(BackendError):
         self.problems = problems
 
 
+class UploadGone(WorkflowRejected):
+    """A picture that the graph names is not on the server: cleaned up after another job that had the same one, or wiped
+    by a restart, between its upload and the post. The next try uploads it again."""
+
+    retry = True
+
+
 class GraphProblems(WorkflowRejected):
     """The graph was checked against the server's catalogue and not posted at all."""
 

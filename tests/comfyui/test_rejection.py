@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runtime.comfyui import ComfyClient, WorkflowRejected
+from runtime.comfyui import ComfyClient, UploadGone, WorkflowRejected
 from runtime.comfyui.rejection import parse_rejection, showable
 from tests.comfyui import graphs
 
@@ -88,3 +88,11 @@ def test_a_refusal_in_another_shape_is_still_a_refusal(answer: dict[str, Any]) -
 def test_only_what_can_be_no_prompt_is_shown(value: Any, shown: bool) -> None:
     assert (showable(value) is not None) is shown
     assert showable("astronaut", words=False) is None
+
+
+async def test_a_picture_that_is_gone_since_its_upload_is_worth_another_try(client: ComfyClient):
+    with pytest.raises(UploadGone) as gone:
+        await client.post_prompt("mine", graphs.edited("0123abcd.png [temp]"), "me")
+
+    assert gone.value.retry
+    assert "LoadImage" in str(gone.value)
