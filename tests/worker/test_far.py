@@ -20,7 +20,7 @@ async def test_with_one_prompt_ahead_the_gpu_does_not_wait_for_the_way(database:
     pace = Pace(load_seconds=0.1, step_seconds=1.8 * ROUND_TRIP_SECONDS / 4, class_seconds={})
     async with SandboxComfyUI(pace=pace, paints=False) as comfyui, FarAway(comfyui.url, ROUND_TRIP_SECONDS) as far:
         path = tmp_path / "plugin_registry.yaml"
-        backend = f'  - {{name: gpu-1, url: "{far.url}", device: sandbox, vram_gb: 32, lookahead: 1}}'
+        backend = f'  - {{name: gpu-1, url: "{far.url}", device: sandbox, vram_gb: 32, lookahead: 1, traces: keep}}'
         path.write_text(REGISTRY.format(backends=backend, plugins="  flux: {enabled: true}"), encoding="utf-8")
         async with open_yard(database.dsn, path) as yard:
             jobs = [await yard.queue("flux", seed=seed) for seed in range(JOBS)]
@@ -40,7 +40,7 @@ async def test_with_one_prompt_ahead_the_gpu_does_not_wait_for_the_way(database:
 
 
 async def _runs(comfyui: SandboxComfyUI) -> list[tuple[float, float]]:
-    """When each run started and ended, by the server's own clock, in seconds."""
+    """When each run started and ended, by the history that the server keeps, in seconds."""
     transport = open_transport("direct")
     try:
         async with transport.request("GET", f"{comfyui.url}/history") as reply:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runtime.comfyui import BackendUnreachable, Progress
+from runtime.comfyui import BackendUnreachable, NodeFailed, Progress
 from runtime.media import UnknownMedium
 from runtime.registry import BackendConfig, Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
@@ -93,3 +93,18 @@ async def test_stopping_it_stops_the_prompt(registry, config, comfyui):
         await running
 
     await comfyui.wait_for(lambda backend: backend.running is None)
+    assert comfyui.finished == []
+
+
+async def test_it_leaves_no_history_when_it_is_done_or_has_failed(registry, config, comfyui):
+    given = arguments(registry, "flux", size=[64, 64])
+
+    await run_once(registry, registry.commands["flux"], given, config)
+    assert comfyui.posts.total() == 1
+    assert comfyui.finished == []
+
+    comfyui.faults.fail = {"sampler": "no"}
+    with pytest.raises(NodeFailed):
+        await run_once(registry, registry.commands["flux"], given | {"seed": 9}, config)
+    assert comfyui.posts.total() == 2
+    assert comfyui.finished == []

@@ -106,6 +106,17 @@ async def test_previews_go_to_temp_which_a_restart_wipes(comfyui: SandboxComfyUI
     assert (await client.view(entry))[0] == 404
 
 
+async def test_an_input_that_the_class_does_not_have_is_ignored_and_makes_the_node_run_anew(client: Client) -> None:
+    def preview(mark: str) -> dict[str, Any]:
+        save = graphs.node("PreviewImage", images=["blank", 0], nobody_knows=mark)
+        return {"blank": graphs.plain()["blank"], "save": save}
+
+    names = [(await client.saved(preview(mark), str(number)))[0]["filename"] for number, mark in enumerate("aab")]
+
+    assert names[0] == names[1], "the same graph is answered from the cache"
+    assert names[2] != names[0]
+
+
 async def test_a_video_is_real_h264_that_a_browser_can_start_at_once(client: Client) -> None:
     graph = graphs.wan(width=96, height=64, length=9)
 
