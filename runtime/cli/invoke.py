@@ -19,6 +19,7 @@ from runtime.dispatch.arguments import Arguments, parse_arguments
 from runtime.registry import BackendConfig, LoadedCommand, Registry, load_registry
 from runtime.registry.plugins import installed_plugins
 from runtime.settings import read_settings
+from runtime.transport.address import is_hidden_service, parse_address
 from runtime.worker.local import run_once
 from runtime.worker.outputs import Made
 
@@ -64,7 +65,8 @@ def invoke(
     COMMAND is the name or an alias of a command; its words and options follow, as in the chat.
     Without a registry file, every installed plugin can be run. Ctrl-C stops the run on the backend, too.
     """
-    path = read_settings().registry
+    settings = read_settings()
+    path = settings.registry
     registry = load_registry(path) if path.exists() else _everything_installed()
     loaded = registry.resolve(command.lstrip("/"))
     if loaded is None:
@@ -75,7 +77,7 @@ def invoke(
     if output is not None:
         _check_writable(output)
     started = time.monotonic()
-    made = asyncio.run(_run(registry, loaded, arguments, _backend(registry, backend), pictures))
+    made = asyncio.run(_run(registry, loaded, arguments, _backend(registry, backend), pictures, settings.anon_dir))
     files = [_write(one, _name(output, loaded, arguments, one, number)) for number, one in enumerate(made, 1)]
     seconds = round(time.monotonic() - started, 2)
     if as_json:
@@ -88,7 +90,12 @@ def invoke(
 
 
 async def _run(
-    registry: Registry, loaded: LoadedCommand, arguments: Arguments, backend: BackendConfig, pictures: list[bytes]
+    registry: Registry,
+    loaded: LoadedCommand,
+    arguments: Arguments,
+    backend: BackendConfig,
+    pictures: list[bytes],
+    anon_dir: Path,
 ) -> list[Made]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=notices, transient=True, disable=not sys.stderr.isatty()) as progress:
@@ -105,6 +112,7 @@ async def _run(
             variant=arguments.variant,
             images=pictures,
             on_progress=show,
+            anon_dir=anon_dir,
         )
     return list(collected.made)
 
@@ -148,7 +156,10 @@ def _backend(registry: Registry, wanted: str | None) -> BackendConfig:
         raise NoBackend(
             f"{wanted!r} is neither an address like http://127.0.0.1:8188 nor a backend (there are: {known})"
         )
-    return named or BackendConfig(wanted.rstrip("/"), wanted.rstrip("/"))
+    if named is not None:
+        return named
+    address = wanted.rstrip("/")
+    return BackendConfig(address, address, "anon" if is_hidden_service(parse_address(address)) else "direct")
 
 
 def _check_writable(path: Path) -> None:

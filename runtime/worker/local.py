@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from uuid import uuid4
 
 from runtime.api import Invocation, Value
 from runtime.comfyui import OnProgress, cancel
 from runtime.registry import BackendConfig, LoadedCommand, Registry
 from runtime.scheduler.fleet import Backend
+from runtime.transport import NOWHERE
 from runtime.worker.attempt import Collected
 from runtime.worker.cleaning import clean_up_now
 from runtime.worker.inputs import prepare_inputs
@@ -26,10 +28,12 @@ async def run_once(
     variant: str | None = None,
     images: Sequence[bytes] = (),
     on_progress: OnProgress | None = None,
+    anon_dir: Path = NOWHERE,
 ) -> Collected:
     """Run the command with all its plugin hooks, and give what it made.
 
-    arguments: every parameter's value, the seed included. Cancelling the task stops the prompt on the backend.
+    arguments: every parameter's value, the seed included. anon_dir: where this machine's anon is told about.
+    Cancelling the task stops the prompt on the backend.
 
     Raises: Veto from a plugin's hook, MediaError for an image that cannot be read, BackendError.
     """
@@ -38,7 +42,7 @@ async def run_once(
     invocation = await asyncio.to_thread(registry.before_invoke, invocation)
     pictures = await prepare_inputs(command, images)
     prompt_id = str(uuid4())
-    backend = Backend(config)
+    backend = Backend(config, anon_dir)
     try:
         prompt = await prepare(registry, command, invocation, pictures, backend, prompt_id)
         is_over = False

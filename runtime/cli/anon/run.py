@@ -1,6 +1,7 @@
 """`veilrun anon run`: the daemon alone, for a machine whose veilrun processes are started apart."""
 
 import asyncio
+import logging
 
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -21,6 +22,8 @@ def run() -> None:
     """
     settings = read_settings()
     keys = read_client_keys(load_registry(settings.registry).backends)
+    if notices.is_terminal:
+        logging.getLogger("veilrun.anon").setLevel(logging.WARNING)  # the bar tells the same
     columns = (TextColumn("anon"), BarColumn(), TextColumn("{task.percentage:>3.0f} %  {task.description}"))
     with Progress(*columns, console=notices) as progress:
         bar = progress.add_task("waits for its turn", total=100)
