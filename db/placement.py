@@ -98,14 +98,24 @@ async def report_backend(
     reason: str | None = None,
     comfyui_version: str | None = None,
     missing: Mapping[str, str] | None = None,
+    round_trip_seconds: float | None = None,
 ) -> None:
     """Store what a check of the backend found; a drained backend stays drained."""
     await connection.execute(
         """update backends set health = %s, health_reason = %s, checked_at = now(),
                comfyui_version = coalesce(%s, comfyui_version), missing = coalesce(%s, missing),
+               round_trip_seconds = %s,
                warm_model_set = case when %s = 'away' then null else warm_model_set end
            where name = %s and health <> 'drained'""",
-        (health, reason, comfyui_version, Jsonb(dict(missing)) if missing is not None else None, health, name),
+        (
+            health,
+            reason,
+            comfyui_version,
+            Jsonb(dict(missing)) if missing is not None else None,
+            round_trip_seconds,
+            health,
+            name,
+        ),
     )
 
 

@@ -8,11 +8,15 @@ from psycopg import AsyncConnection
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """How many jobs there are by (command, state), backends by health, and how long the oldest waiting job waits."""
+    """How many jobs there are by (command, state), backends by health, and how long the oldest waiting job waits.
+
+    round_trips: seconds that a small request took at the last check, for each backend that answers.
+    """
 
     jobs: Mapping[tuple[str, str], int]
     backends: Mapping[str, int]
     oldest_queued_seconds: float
+    round_trips: Mapping[str, float]
 
 
 async def fleet(connection: AsyncConnection) -> Fleet:
@@ -21,9 +25,13 @@ async def fleet(connection: AsyncConnection) -> Fleet:
     counted = {(command, state): count async for command, state, count in jobs}
     backends = await connection.execute("select health, count(*) from backends group by health")
     healths = {health: count async for health, count in backends}
+    measured = await connection.execute(
+        "select name, round_trip_seconds from backends where health = 'ready' and round_trip_seconds is not null"
+    )
+    round_trips = {name: seconds async for name, seconds in measured}
     oldest = await connection.execute(
         "select coalesce(extract(epoch from now() - min(run_at)), 0)::float8 from jobs"
         " where state = 'queued' and run_at <= now()"
     )
     row = await oldest.fetchone()
-    return Fleet(counted, healths, row[0] if row else 0.0)
+    return Fleet(counted, healths, row[0] if row else 0.0, round_trips)

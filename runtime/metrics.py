@@ -16,3 +16,6 @@ deliveries_ended = Counter("veilrun_deliveries", "Messages owed to chats by what
 jobs_by_state = Gauge("veilrun_jobs", "Jobs in the table", ["command", "state"])
 oldest_queued_seconds = Gauge("veilrun_oldest_queued_seconds", "Age of the oldest job that waits")
 backends_by_health = Gauge("veilrun_backends", "Backends", ["health"])
+round_trip_seconds = Gauge("veilrun_backend_round_trip_seconds", "One small request to a backend", ["backend"])
+anon_bootstrap_percent = Gauge("veilrun_anon_bootstrap_percent", "How far this machine's anon is; 100 = usable")
+anon_bytes = Counter("veilrun_anon_bytes", "What this machine's anon exchanged with its network", ["direction"])

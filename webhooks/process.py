@@ -11,11 +11,10 @@ from functools import partial
 import structlog
 import uvicorn
 
-from db import migrate, reports
+from db import migrate
 from db.embedded import resolve_database
 from db.errors import SchemaError
 from db.pool import AWAY, Pool, open_pool
-from runtime import metrics
 from runtime.chat.deliver import deliver
 from runtime.chat.errors import TelegramFailed
 from runtime.chat.gateway import TelegramGateway, open_gateway
@@ -33,13 +32,13 @@ from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
 from webhooks.app import Asgi, create_app
 from webhooks.group_commit import GroupCommit
+from webhooks.measure import Measure
 from webhooks.telegram import TelegramWebhook
 
 log = structlog.get_logger("veilrun.web")
 
 KEEP_ALIVE_SECONDS = 75  # Telegram closes an idle connection after 60; if we did first, an update could meet the end
 REGISTER_RETRY_SECONDS = 10.0
-MEASURE_SECONDS = 2.0  # a scrape has little time
 
 
 def run_web(settings: Settings) -> None:
@@ -84,7 +83,7 @@ def collect_garbage_rarely() -> None:
 def web_application(settings: Settings, registry: Registry, dsn: str) -> Asgi:
     """The application of one web process, which opens everything it needs when it starts."""
     running: dict[str, Dispatcher] = {}
-    pools: dict[str, Pool] = {}
+    measures: dict[str, Measure] = {}
 
     def hand_over(stored: Sequence[object]) -> None:
         running["dispatcher"].accept(stored)  # type: ignore[arg-type]
@@ -98,7 +97,8 @@ def web_application(settings: Settings, registry: Registry, dsn: str) -> Asgi:
             stack.callback(broker.close)
             waker = Waker(broker)
             stack.callback(waker.close)
-            pool = pools["pool"] = await stack.enter_async_context(open_pool(dsn, "web"))
+            pool = await stack.enter_async_context(open_pool(dsn, "web"))
+            measures["measure"] = Measure(pool, settings.anon_dir)
             gateway = await stack.enter_async_context(open_gateway(settings))
             dispatcher = running["dispatcher"] = Dispatcher(
                 pool=pool,
@@ -145,7 +145,7 @@ def web_application(settings: Settings, registry: Registry, dsn: str) -> Asgi:
         return None if commit.is_connected else "the receiver has no connection to the database"
 
     async def measure() -> None:
-        await _measure(pools["pool"])
+        await measures["measure"]()
 
     return create_app(
         TelegramWebhook(settings.bot_id, settings.webhook_secret, commit),
@@ -172,19 +172,3 @@ async def _introduce(settings: Settings, registry: Registry, gateway: TelegramGa
             await asyncio.sleep(REGISTER_RETRY_SECONDS)
         else:
             return
-
-
-async def _measure(pool: Pool) -> None:
-    """Bring the gauges up to date; what the tables no longer hold is no longer reported."""
-    try:
-        async with pool.connection(timeout=MEASURE_SECONDS) as connection:
-            found = await reports.fleet(connection)
-    except AWAY:
-        return
-    metrics.jobs_by_state.clear()
-    metrics.backends_by_health.clear()
-    for (command, state), count in found.jobs.items():
-        metrics.jobs_by_state.labels(command, state).set(count)
-    for health, count in found.backends.items():
-        metrics.backends_by_health.labels(health).set(count)
-    metrics.oldest_queued_seconds.set(found.oldest_queued_seconds)

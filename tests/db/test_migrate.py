@@ -12,6 +12,8 @@ from db import migrate
 from db.errors import SchemaError
 from tests.conftest import Database
 
+RELEASED = tuple(sorted(file.stem for file in migrate.FOLDER.glob("*.sql")))
+NEWEST = RELEASED[-1]
 UPGRADE = "import sys; from db import migrate; migrate.upgrade(sys.argv[1])"
 
 
@@ -68,7 +70,7 @@ async def test_three_machines_may_start_at_once(empty_database: Database) -> Non
 
 @pytest.mark.slow
 async def test_killed_in_the_middle_the_next_start_finishes(empty_database: Database, folder: Path) -> None:
-    add_revision(folder, "0002_slow", "0001_first", "create table half (x int); select pg_sleep(60);")
+    add_revision(folder, "9999_slow", NEWEST, "create table half (x int); select pg_sleep(60);")
     code = (
         "import sys; from pathlib import Path; from db import migrate; migrate.upgrade(sys.argv[1], Path(sys.argv[2]))"
     )
@@ -85,7 +87,7 @@ async def test_killed_in_the_middle_the_next_start_finishes(empty_database: Data
         await process.wait()
         await connection.execute("select pg_terminate_backend(%s)", row)  # the server notices a dead client late
 
-    (folder / "0002_slow.sql").write_text("create table half (x int);")
+    (folder / "9999_slow.sql").write_text("create table half (x int);")
     await asyncio.to_thread(migrate.upgrade, empty_database.dsn, folder)
 
     assert "half" in tables(empty_database.dsn)
@@ -101,7 +103,7 @@ def test_an_edited_file_is_refused(empty_database: Database, folder: Path) -> No
 
 
 def test_a_schema_newer_than_the_code_is_refused(empty_database: Database, folder: Path) -> None:
-    add_revision(folder, "0002_next", "0001_first", "create table next (x int);")
+    add_revision(folder, "9999_next", NEWEST, "create table next (x int);")
     migrate.upgrade(empty_database.dsn, folder)
 
     with pytest.raises(SchemaError, match="upgrade veilrun"):
@@ -109,7 +111,7 @@ def test_a_schema_newer_than_the_code_is_refused(empty_database: Database, folde
 
 
 def test_percent_signs_and_colons_in_sql_are_left_alone(empty_database: Database, folder: Path) -> None:
-    add_revision(folder, "0002_odd", "0001_first", "create table odd (x text default '100 %s :name %(y)s');")
+    add_revision(folder, "9999_odd", NEWEST, "create table odd (x text default '100 %s :name %(y)s');")
 
     migrate.upgrade(empty_database.dsn, folder)
 
@@ -117,17 +119,17 @@ def test_percent_signs_and_colons_in_sql_are_left_alone(empty_database: Database
 
 
 def test_a_file_that_fails_is_named_and_leaves_nothing_behind(empty_database: Database, folder: Path) -> None:
-    add_revision(folder, "0002_wrong", "0001_first", "create table half (x int); create table half (x int);")
+    add_revision(folder, "9999_wrong", NEWEST, "create table half (x int); create table half (x int);")
 
-    with pytest.raises(SchemaError, match=r"0002_wrong.sql failed.*already exists"):
+    with pytest.raises(SchemaError, match=r"9999_wrong.sql failed.*already exists"):
         migrate.upgrade(empty_database.dsn, folder)
 
     assert "half" not in tables(empty_database.dsn)
-    assert migrate.status(empty_database.dsn, folder) == migrate.Status(("0001_first",), ("0002_wrong",))
+    assert migrate.status(empty_database.dsn, folder) == migrate.Status(RELEASED, ("9999_wrong",))
 
 
 def test_a_file_may_change_the_search_path(empty_database: Database, folder: Path) -> None:
-    add_revision(folder, "0002_dump", "0001_first", "set local search_path = ''; create table public.dumped (x int);")
+    add_revision(folder, "9999_dump", NEWEST, "set local search_path = ''; create table public.dumped (x int);")
 
     migrate.upgrade(empty_database.dsn, folder)
 
@@ -137,9 +139,9 @@ def test_a_file_may_change_the_search_path(empty_database: Database, folder: Pat
 
 def test_a_new_file_may_come_with_more_than_one_release(empty_database: Database, folder: Path) -> None:
     migrate.upgrade(empty_database.dsn)
-    add_revision(folder, "0002_one", "0001_first", "create table one (x int);")
-    add_revision(folder, "0003_two", "0002_one", "create table two (x int);")
-    assert migrate.status(empty_database.dsn, folder).pending == ("0002_one", "0003_two")
+    add_revision(folder, "9998_one", NEWEST, "create table one (x int);")
+    add_revision(folder, "9999_two", "9998_one", "create table two (x int);")
+    assert migrate.status(empty_database.dsn, folder).pending == ("9998_one", "9999_two")
 
     migrate.upgrade(empty_database.dsn, folder)
 

@@ -42,6 +42,15 @@ async def test_a_good_backend_is_ready_for_every_command(registry: Registry, fle
     assert health.comfyui_version
 
 
+async def test_the_round_trip_is_that_of_one_small_request_on_an_open_connection(registry, fleet, comfyui):
+    health = await check_backend(fleet["gpu-1"], registry.commands)
+
+    assert health.round_trip_seconds is not None
+    assert 0 < health.round_trip_seconds < 5
+    assert [seen.route for seen in comfyui.requests][:2] == ["GET /system_stats", "GET /prompt"]
+    assert health == Health("ready", None, health.comfyui_version, round_trip_seconds=9), "it makes no other finding"
+
+
 async def test_what_a_backend_lacks_is_told_for_each_command_and_variant(registry, fleet, comfyui):
     comfyui.faults.missing_models = {"flux1-dev.safetensors"}
     comfyui.faults.missing_classes = {"TextEncodeQwenImageEditPlus"}

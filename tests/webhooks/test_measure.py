@@ -1,0 +1,73 @@
+"""What a scrape tells of backends and of anon, and that it is true at that moment."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+
+from db import placement
+from db.placement import BackendRow
+from db.pool import Pool, open_pool
+from runtime.anon.state import AnonState, forget_state, write_state
+from tests.conftest import Database
+from webhooks.measure import Measure
+
+STATE = AnonState(("127.0.0.1", 1), ("127.0.0.1", 2), "0.4.9.11-live", 75, "loading", bytes_read=500, bytes_written=40)
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    async with open_pool(database.dsn, "test") as pool:
+        yield pool
+
+
+def told(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def moved(direction: str) -> float:
+    return told("veilrun_anon_bytes_total", direction=direction) or 0.0
+
+
+async def test_without_anon_nothing_is_bootstrapped(pool: Pool, tmp_path: Path) -> None:
+    measure = Measure(pool, tmp_path)
+    write_state(tmp_path, STATE)
+    await measure()
+    assert told("veilrun_anon_bootstrap_percent") == 75
+
+    forget_state(tmp_path)
+    await measure()
+
+    assert told("veilrun_anon_bootstrap_percent") == 0
+
+
+async def test_what_anon_moves_is_counted_on_when_the_daemon_begins_anew(pool: Pool, tmp_path: Path) -> None:
+    measure = Measure(pool, tmp_path)
+    read, written = moved("read"), moved("written")
+
+    for state in (STATE, replace(STATE, bytes_read=800), replace(STATE, bytes_read=10, bytes_written=5)):
+        write_state(tmp_path, state)
+        await measure()
+
+    assert (moved("read") - read, moved("written") - written) == (810, 45)
+
+
+async def test_a_backend_tells_its_round_trip_while_it_is_ready(pool: Pool, tmp_path: Path) -> None:
+    measure = Measure(pool, tmp_path)
+    async with pool.connection() as connection:
+        await placement.sync_backends(connection, [BackendRow("near", "", 24, 2), BackendRow("far", "", 24, 2)])
+        await placement.report_backend(connection, "near", health="ready", round_trip_seconds=0.004)
+        await placement.report_backend(connection, "far", health="ready", round_trip_seconds=0.7)
+    await measure()
+    assert told("veilrun_backend_round_trip_seconds", backend="near") == 0.004
+    assert told("veilrun_backend_round_trip_seconds", backend="far") == 0.7
+
+    async with pool.connection() as connection:
+        await placement.report_backend(connection, "far", health="away", reason="no answer")
+    await measure()
+
+    assert told("veilrun_backend_round_trip_seconds", backend="near") == 0.004
+    assert told("veilrun_backend_round_trip_seconds", backend="far") is None
+    assert told("veilrun_backends", health="away") == 1
