@@ -6,7 +6,7 @@ import logging
 from rich.progress import BarColumn, Progress, TextColumn
 
 from runtime.anon.client_keys import read_client_keys
-from runtime.anon.keeper import AnonKeeper
+from runtime.anon.keeper import AnonKeeper, check_startable
 from runtime.anon.state import AnonState
 from runtime.cli.output import notices
 from runtime.registry import load_registry
@@ -21,11 +21,12 @@ def run() -> None:
     of them keeps a daemon already, this one stands by and takes over when it ends.
     """
     settings = read_settings()
+    check_startable(settings)
     keys = read_client_keys(load_registry(settings.registry).backends)
     if notices.is_terminal:
         logging.getLogger("veilrun.anon").setLevel(logging.WARNING)  # the bar tells the same
     columns = (TextColumn("anon"), BarColumn(), TextColumn("{task.percentage:>3.0f} %  {task.description}"))
-    with Progress(*columns, console=notices) as progress:
+    with Progress(*columns, console=notices, disable=not notices.is_terminal) as progress:
         bar = progress.add_task("waits for its turn", total=100)
 
         def show(state: AnonState) -> None:
