@@ -88,9 +88,11 @@ async def test_after_a_clean_close_the_same_id_is_taken_up_again(serve: Serve) -
     async with EventHub(client, "ours") as hub:
         with hub.subscribe("p") as events:
             assert events.sign() == "ours"
+            assert events.is_whole
             gate.set()
             assert await _kinds(events, 3) == ["wake", "wake", "status"]
             assert events.is_healthy
+            assert not events.is_whole, "what was told in between is lost"
 
     assert sockets.opened == ["ours", "ours"]
     assert not sockets.open_twice
