@@ -112,6 +112,7 @@ async def deployed(
     *,
     registry: str | None = None,
     comfyui: SandboxComfyUI | None = None,
+    telegram: SandboxTelegram | None = None,
     workers: int = 1,
     web: bool = True,
     anon: bool = False,
@@ -119,7 +120,7 @@ async def deployed(
 ) -> AsyncIterator[Deployment]:
     """Start everything, wait until it is ready, and stop it again."""
     async with contextlib.AsyncExitStack() as stack:
-        telegram = await stack.enter_async_context(SandboxTelegram(TOKEN))
+        telegram = telegram or await stack.enter_async_context(SandboxTelegram(TOKEN))
         backend = comfyui or await stack.enter_async_context(SandboxComfyUI(pace=0))
         path = folder / "plugin_registry.yaml"
         path.write_text(registry or registry_text([backend]), encoding="utf-8")
