@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -195,9 +196,12 @@ class _Follower:
     def _limit(self) -> tuple[float, BackendTimeout]:
         """When the present phase has to be over, and what is raised if it is not.
 
-        Without steps to be seen, nobody can tell the load from the run: then their limits are one.
+        Without steps to be seen, nobody can tell the load from the run: then their limits are one. While the server is
+        out of reach nobody can tell whether the phase is over: then only the patience with that has a bound.
         """
         limits, backend = self._limits, self._client.backend
+        if self._away_since is not None:
+            return math.inf, RunTimeout(backend, limits.run_seconds)
         if self._started_at is None:
             return self._queued_at + limits.queue_seconds, QueueTimeout(backend, limits.queue_seconds)
         if self._stepped_at is not None:

@@ -396,6 +396,34 @@ async def test_when_steps_cannot_be_seen_load_and_run_share_their_limits(
         await _bounded(client, graphs.sampled(), Limits(load_seconds=0.2, run_seconds=0.3))
 
 
+async def test_a_run_that_ends_while_the_server_is_out_of_reach_is_not_taken_for_one_that_takes_too_long(
+    client: ComfyClient, comfyui: SandboxComfyUI
+) -> None:
+    comfyui.faults.answers = {"GET /ws": [404] * 50}
+    comfyui.faults.hold = {"decode"}
+    is_running = asyncio.Event()
+
+    def note(progress: Progress) -> None:
+        if progress.phase != "queued":
+            is_running.set()
+
+    running = asyncio.create_task(
+        run_prompt(
+            client,
+            Prompt("mine", graphs.sampled()),
+            limits=Limits(load_seconds=0.2, run_seconds=0.2),
+            pace=Pace(blind=0.05, patience=10),
+            on_progress=note,
+        )
+    )
+    await is_running.wait()
+    comfyui.faults.answers["GET /queue"] = [503] * 15
+    comfyui.faults.hold = set()
+
+    assert (await running).outcome == "success"
+    assert comfyui.faults.answers["GET /queue"] == []
+
+
 async def test_a_run_of_somebody_else_is_not_touched_by_our_timeout(
     client: ComfyClient, comfyui: SandboxComfyUI
 ) -> None:
