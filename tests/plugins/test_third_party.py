@@ -156,7 +156,7 @@ async def test_its_command_runs(machine: Machine, picture: Path, tmp_path: Path)
     assert {node: graph[node]["class_type"] for node in graph} == {
         "image": "LoadImage",
         "scaled": "ImageScaleToTotalPixels",
-        "save": "SaveImage",
+        "save": "PreviewImage",
     }
     assert graph["scaled"]["inputs"]["megapixels"] == 0.5
     assert str(out) in done.stdout.replace("\n", "")
