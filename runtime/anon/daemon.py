@@ -11,7 +11,7 @@ from runtime.anon.errors import AnonFailed, ControlFailed
 from runtime.anon.sdk import Control
 from runtime.anon.state import HostPort
 
-CONNECT_TRIES, CONNECT_PAUSE_SECONDS = 20, 0.1
+CONNECT_SECONDS, CONNECT_PAUSE_SECONDS = 5.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,16 @@ async def running(binary: Path, anonrc: Path, control: HostPort) -> AsyncIterato
 
 async def _connect(stack: contextlib.AsyncExitStack, binary: Path, control: HostPort) -> Daemon:
     """The control port opens a moment after the daemon says that it runs. Raises: AnonFailed."""
-    for _ in range(CONNECT_TRIES):
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + CONNECT_SECONDS
+    while True:
         try:
             connection = await stack.enter_async_context(sdk.connected(binary, control, is_owner=True))
         except ControlFailed as error:
-            reason = error
+            if clock() >= deadline:
+                raise AnonFailed(f"anon started, but: {error}") from error
             await asyncio.sleep(CONNECT_PAUSE_SECONDS)
         else:
             daemon = Daemon(connection)
             connection.on_end(daemon.ended.set)
             return daemon
-    raise AnonFailed(f"anon started, but: {reason}") from reason

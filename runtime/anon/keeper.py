@@ -18,10 +18,11 @@ from runtime.anon.anonrc import AUTHORIZATIONS, Common, client_rc, private_folde
 from runtime.anon.binary import find_binary
 from runtime.anon.client_keys import write_authorizations
 from runtime.anon.daemon import running
-from runtime.anon.errors import AnonFailed, ControlFailed, TermsNotAccepted
+from runtime.anon.errors import AnonError, AnonFailed, ControlFailed, TermsNotAccepted
 from runtime.anon.ports import HOST, kept_ports
 from runtime.anon.sdk import Control, connected
 from runtime.anon.state import (
+    LOCK,
     AnonState,
     HostPort,
     are_new_circuits_wanted,
@@ -92,23 +93,38 @@ class AnonKeeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Keep or watch until `stop`; a daemon that ends is started again.
 
+        What is wrong with the installation ends it only before a daemon has run; later, it is waited out.
+
         Raises: AnonNotInstalled, TermsNotAccepted, ExtraLinesUnreadable, SettingsInvalid.
         """
-        private_folder(self._folder)
-        async with _alone(self._folder / "lock", stop):
-            delay = FIRST_DELAY
-            while not stop.is_set():
-                try:
-                    async with self._daemon() as (state, control, ended):
-                        if await self._watch(state, control, ended, stop):
-                            delay = FIRST_DELAY
-                except (AnonFailed, ControlFailed) as error:
-                    self._tell_down(str(error))
-                if not stop.is_set():
-                    log.warning("anon is down, trying again", delay_seconds=delay)
-                    await until(stop, delay)
-                    delay = min(delay * 2, LAST_DELAY)
+        try:
+            private_folder(self._folder)
+        except OSError as error:
+            raise SettingsInvalid(f"VEILRUN_STATE_DIR: {self._folder}: {error.strerror}") from error
+        async with _alone(self._folder / LOCK, stop) as is_ours:
+            if not is_ours:
+                return
             forget_state(self._folder)
+            try:
+                await self._keep(stop)
+            finally:
+                forget_state(self._folder)
+
+    async def _keep(self, stop: asyncio.Event) -> None:
+        delay = FIRST_DELAY
+        while not stop.is_set():
+            try:
+                async with self._daemon() as (state, control, ended):
+                    if await self._watch(state, control, ended, stop):
+                        delay = FIRST_DELAY
+            except (AnonError, OSError) as error:  # of the system: no room, no right to write, no port
+                if self._last is None and not isinstance(error, AnonFailed | ControlFailed | OSError):
+                    raise
+                self._tell_down(str(error))
+            if not stop.is_set():
+                log.warning("anon is down, trying again", delay_seconds=delay)
+                await until(stop, delay)
+                delay = min(delay * 2, LAST_DELAY)
 
     @contextlib.asynccontextmanager
     async def _daemon(self) -> AsyncIterator[tuple[AnonState, Control, asyncio.Event]]:
@@ -187,26 +203,37 @@ class AnonKeeper:
     def _tell(self, state: AnonState) -> None:
         if self._last is None or state.bootstrap_percent != self._last.bootstrap_percent:
             log.info("anon bootstraps", percent=state.bootstrap_percent, phase=state.phase)
-        self._last = state
-        write_state(self._folder, state)
-        self._on_state(state)
+        self._publish(state)
 
     def _tell_down(self, reason: str) -> None:
         log.warning("anon is down", reason=reason)
         if self._last is not None:
-            self._last = self._last.at(0, reason)
-            write_state(self._folder, self._last)
-            self._on_state(self._last)
+            self._publish(self._last.at(0, reason))
+
+    def _publish(self, state: AnonState) -> None:
+        """Where nothing can be written, the others go by the last state, but not if it would mislead them."""
+        self._last = state
+        try:
+            write_state(self._folder, state)
+        except OSError as error:
+            log.warning("state of anon not written", error=error.strerror)
+            if not state.is_ready:
+                forget_state(self._folder)
+        self._on_state(state)
 
 
 @contextlib.asynccontextmanager
-async def _alone(lock: Path, stop: asyncio.Event) -> AsyncIterator[None]:
-    """Hold the lock, which ends with this process at the latest; wait for it in turns that `stop` can end."""
+async def _alone(lock: Path, stop: asyncio.Event) -> AsyncIterator[bool]:
+    """Hold the lock, which ends with this process at the latest. False: `stop` came first, and somebody else holds it.
+
+    Readers of the state try the lock too, for a moment: whoever fails for that tries again.
+    """
     with lock.open("w") as file:
-        while not stop.is_set():
+        is_held = False
+        while not is_held and not stop.is_set():
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                is_held = True
             except BlockingIOError:
                 await until(stop, LOOK_SECONDS)
-        yield
+        yield is_held

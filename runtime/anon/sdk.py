@@ -29,6 +29,7 @@ from runtime.anon.state import HostPort
 
 LAUNCH_SECONDS = 30
 CONTROL_SECONDS = 10.0
+CONTROL_LINE = 4096
 
 SILENT = "it gave no reason (0.4.9 does so for an option it does not know: look at VEILRUN_ANON_EXTRA_RC)"
 
@@ -197,13 +198,31 @@ async def connected(
         return sdk_control, controller
 
     try:
-        sdk_control, controller = await asyncio.to_thread(connect)
-    except (stem.ControllerError, stem.connection.AuthenticationFailure) as error:
+        async with asyncio.timeout(CONTROL_SECONDS):
+            await _greet(control)  # stem would wait for ever, in a thread that nobody can end
+            sdk_control, controller = await asyncio.to_thread(connect)
+    except TimeoutError as error:
+        raise ControlFailed(f"the daemon does not answer on its control port {control[0]}:{control[1]}") from error
+    except (stem.ControllerError, stem.connection.AuthenticationFailure, OSError) as error:
         raise ControlFailed(f"no way into the daemon's control port {control[0]}:{control[1]}: {error}") from error
     try:
         yield Control(sdk_control, controller)
     finally:
         await asyncio.to_thread(controller.close)
+
+
+async def _greet(control: HostPort) -> None:
+    """Whether something there speaks the control protocol (control-spec.txt, PROTOCOLINFO), now.
+
+    Raises: OSError, also if it speaks another one.
+    """
+    reader, writer = await asyncio.open_connection(*control)
+    try:
+        writer.write(b"PROTOCOLINFO 1\r\n")
+        if not (await reader.read(CONTROL_LINE)).startswith(b"250"):
+            raise ConnectionError("what listens there is no anon")
+    finally:
+        writer.transport.abort()
 
 
 def _found(uploads: Counter[str]) -> int:

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -36,13 +37,15 @@ async def until(truth: Callable[[], object]) -> None:
 class Kept:
     """A keeper that runs in this process."""
 
-    def __init__(self, network: PrivateNetwork, folder: Path, **settings: object) -> None:
+    def __init__(
+        self, network: PrivateNetwork, folder: Path, *, binary: Path | None = None, **settings: object
+    ) -> None:
         self.stop = asyncio.Event()
         self.states: list[AnonState] = []
         private_folder(folder)
         self.settings = Settings(
             state_dir=folder,
-            anon_binary=network.binary,
+            anon_binary=binary or network.binary,
             anon_accept_terms=True,
             anon_extra_rc=network.extra_rc(folder),
             **settings,  # type: ignore[arg-type]
@@ -132,6 +135,80 @@ async def test_two_keepers_of_one_machine_share_one_daemon_and_the_second_takes_
         await until(lambda: second.states)
         await second.ready()
         assert len(second.daemons()) == 1
+
+
+async def test_a_second_keeper_that_ends_while_it_stands_by_leaves_the_first_one_alone(
+    kept: Kept, network: PrivateNetwork
+) -> None:
+    second = Kept(network, kept.settings.state_dir)
+    async with second.running():
+        await asyncio.sleep(0.5)  # it waits for its turn by then
+
+    assert kept.is_ready
+
+
+async def test_a_daemon_that_hangs_is_replaced(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.anon.sdk.CONTROL_SECONDS", 1.0)
+    (hung,) = kept.daemons()
+    hung.suspend()
+
+    await until(lambda: not kept.is_ready)
+    await kept.ready()
+
+    assert not hung.is_running()
+    assert len(kept.daemons()) == 1
+
+
+async def test_a_state_that_cannot_be_written_costs_the_daemon_nothing(kept: Kept) -> None:
+    (daemon,) = kept.daemons()
+    file = kept.settings.anon_dir / "state.json"
+    file.unlink()
+    file.mkdir()
+    told = len(kept.states)
+
+    await until(lambda: len(kept.states) > told)
+    file.rmdir()
+    await kept.ready()
+
+    assert kept.daemons() == [daemon]
+
+
+async def test_a_binary_that_is_away_for_a_while_is_waited_for(network: PrivateNetwork, tmp_path: Path) -> None:
+    binary = tmp_path / "anon"
+    binary.symlink_to(network.binary)
+    kept = Kept(network, tmp_path / "state", binary=binary)
+    async with kept.running():
+        await kept.ready()
+        binary.unlink()
+        os.kill(kept.daemons()[0].pid, signal.SIGKILL)
+
+        await until(lambda: kept.state is not None and "there is no file" in kept.state.phase)
+        binary.symlink_to(network.binary)
+        await kept.ready()
+
+
+KEEPER = """
+import asyncio, sys
+from runtime.anon.keeper import AnonKeeper
+from runtime.settings import Settings
+asyncio.run(AnonKeeper(Settings.model_validate_json(sys.argv[1]), {}).run(asyncio.Event()))
+"""
+
+
+async def test_of_a_keeper_that_is_killed_no_state_is_believed_and_no_daemon_stays(
+    network: PrivateNetwork, tmp_path: Path
+) -> None:
+    kept = Kept(network, tmp_path / "state")
+    keeper = await asyncio.create_subprocess_exec(sys.executable, "-c", KEEPER, kept.settings.model_dump_json())
+    await kept.ready()
+    (daemon,) = kept.daemons()
+
+    keeper.kill()
+    await keeper.wait()
+
+    assert (kept.settings.anon_dir / "state.json").exists()
+    assert kept.state is None
+    await until(lambda: not daemon.is_running() or daemon.status() == psutil.STATUS_ZOMBIE)
 
 
 async def test_its_socks_port_refuses_what_is_no_hidden_service(kept: Kept) -> None:
