@@ -28,7 +28,8 @@ class AnonWire(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises: httpx.ConnectError if nothing could be sent; else as any httpx transport."""
         try:
-            return await self._transport().handle_async_request(request)
+            transport = await self._transport()
+            return await transport.handle_async_request(request)
         except (httpx.ProxyError, SOCKSError) as error:  # refused, or dropped: no byte reached Telegram
             raise httpx.ConnectError("anon opened no way to the Bot API") from error
 
@@ -38,13 +39,16 @@ class AnonWire(httpx.AsyncBaseTransport):
             await self._opened[1].aclose()
             self._opened = None
 
-    def _transport(self) -> httpx.AsyncHTTPTransport:
+    async def _transport(self) -> httpx.AsyncHTTPTransport:
         state = read_state(self._anon_dir)
         if state is None or not state.is_ready or state.exit_socks is None:
             raise httpx.ConnectError("anon is not connected, or was started without TELEGRAM_VIA=anon")
         if self._opened is None or self._opened[0] != state.exit_socks:
             host, port = state.exit_socks
             proxy = httpx.Proxy(f"socks5h://{host}:{port}", auth=self._credentials)
-            transport = httpx.AsyncHTTPTransport(proxy=proxy, limits=self._limits, trust_env=False)
+            left, transport = self._opened, httpx.AsyncHTTPTransport(proxy=proxy, limits=self._limits, trust_env=False)
             self._opened = (state.exit_socks, transport)
+            if left is not None:  # the daemon that it led to is gone
+                await left[1].aclose()
+            return transport
         return self._opened[1]

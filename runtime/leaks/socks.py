@@ -98,6 +98,11 @@ class ScriptedSocks:
         """The hosts asked for, in order."""
         return [asked.host for asked in self.requests]
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections there are now."""
+        return len(self._serving)
+
     async def start(self) -> None:
         """Listen, on the same port as before if it has listened already."""
         self._server = await asyncio.start_server(self._serve, HOST, self.port)

@@ -9,8 +9,10 @@ import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError
 from python_socks import ProxyType
 from yarl import URL
@@ -56,6 +58,21 @@ def fresh_credentials(lane: Lane) -> tuple[str, str]:
     return f"{lane}-{secrets.token_hex(8)}", secrets.token_hex(8)
 
 
+class _Connector(ProxyConnector):
+    """A ProxyConnector that tells a connection reset before the service is reached from one reset afterwards.
+
+    With TLS it may have been the service.
+    """
+
+    async def _connect_via_proxy(self, *arguments: Any, **named: Any) -> tuple[asyncio.Transport, ResponseHandler]:
+        try:
+            return await super()._connect_via_proxy(*arguments, **named)
+        except ConnectionError as error:
+            if named.get("ssl") is not None:
+                raise
+            raise ProxyConnectionError("the proxy reset the connection") from error
+
+
 class AnonTransport(SessionTransport):
     """A Transport to hidden services by the SOCKS port of the `anon` that runs on this machine.
 
@@ -80,7 +97,7 @@ class AnonTransport(SessionTransport):
     def _connector(self, lane: Lane) -> aiohttp.BaseConnector:
         host, port = self._opened_at[lane] = self._daemon().socks
         username, password = self._credentials(lane)
-        return ProxyConnector(
+        return _Connector(
             host=host,
             port=port,
             proxy_type=ProxyType.SOCKS5,

@@ -1,5 +1,6 @@
 """TELEGRAM_VIA=anon: every call to the Bot API leaves by the exit port of anon, and by nothing else."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -73,3 +74,20 @@ async def test_while_anon_is_away_nothing_is_sent(through_anon, anon_dir, socks,
         await through_anon.send_text(Place(alice.id), "hello")
 
     assert socks.requests == []
+
+
+async def test_a_daemon_that_listens_elsewhere_after_a_restart_is_found_and_the_old_way_is_closed(
+    through_anon, anon_dir, socks, sandbox, alice
+) -> None:
+    async with ScriptedSocks(Relay(URL(sandbox.base_url).port)) as other:
+        socks.answer = other.answer
+        await through_anon.send_text(Place(alice.id), "here")
+        nowhere = ("127.0.0.1", 1)
+        write_state(anon_dir, AnonState(nowhere, nowhere, "0.4.9.11-live", 100, "Done", ("127.0.0.1", other.port)))
+
+        await through_anon.send_text(Place(alice.id), "there")
+
+        assert len(other.requests) == 1
+        async with asyncio.timeout(5):
+            while socks.open_connections:  # noqa: ASYNC110 - the other side of a socket tells nobody here
+                await asyncio.sleep(0.01)

@@ -370,3 +370,39 @@ async def test_after_a_failure_the_next_try_takes_other_circuits(
 
     first, second = socks.requests
     assert first.username != second.username
+
+
+@pytest.mark.parametrize("said", [b"", b"\x05\x02", b"\x05\x02\x01\x00"])
+async def test_a_daemon_that_is_killed_before_it_has_replied_has_sent_nothing(tmp_path: Path, said: bytes) -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for each in (said[:2], said[2:]):
+            await reader.read(1)  # what is left unread makes the system send a reset
+            writer.write(each)
+            await writer.drain()
+        writer.transport.abort()
+
+    transport = AnonTransport(tmp_path, Timeouts(connect=5, read=5))
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
+        write_state(tmp_path, replace(STATE, socks=server.sockets[0].getsockname()))
+        error = await refused(transport)
+    await transport.close()
+
+    assert isinstance(error, PathDown)
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
+async def test_a_service_that_fails_at_tls_is_no_fault_of_the_path(tmp_path: Path, reply: bytes) -> None:
+    async def no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for each in (b"\x05\x02", b"\x01\x00", b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00", reply):
+            await reader.read(1000)
+            writer.write(each)
+        writer.close()
+
+    transport = AnonTransport(tmp_path, Timeouts(connect=5, read=5))
+    async with await asyncio.start_server(no_tls, "127.0.0.1", 0) as server:
+        write_state(tmp_path, replace(STATE, socks=server.sockets[0].getsockname()))
+        error = await refused(transport, f"https://{SERVICE}")
+    await transport.close()
+
+    assert not isinstance(error, PathDown)
+    assert SERVICE.label not in str(error)
