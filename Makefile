@@ -1,21 +1,26 @@
 # make demo   set up and run the main job on loopback: sandbox chat page, sandbox ComfyUI, real everything else
 # make test   set up and run the whole test suite
+# make soak   a silent WebSocket through real circuits for ten minutes
 # make check  format, lint, types, layers, docs
 # make anon   install the binary that the tests over a private Anon network need
 # make bench  measured ratios
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check anon bench format clean
+.PHONY: demo test soak check anon bench format clean
 
 demo: $(READY)
 	$(BIN)/veilrun demo
 
 test: $(READY)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+soak: $(READY)
+	VEILRUN_TEST_SILENCE_SECONDS=600 $(BIN)/python -m pytest tests/onion/test_transport.py -k silent
 
 check: $(READY)
 	$(BIN)/ruff format --check .

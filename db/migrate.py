@@ -10,18 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-import dramatiq_postgres.schema
 import psycopg
-from alembic import command, op
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from psycopg import sql
-from sqlalchemy import Connection, create_engine, pool
 
 from db.errors import SchemaError
 from db.pool import named
+
+if TYPE_CHECKING:  # imported where they are used: they take longer to load than most commands take to run
+    from alembic.config import Config
+    from sqlalchemy import Connection
 
 Raw: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
@@ -43,6 +42,9 @@ def upgrade(dsn: str, folder: Path = FOLDER) -> None:
     Raises: SchemaError if an applied file was edited, if a file fails, or if the schema is newer than this code;
     psycopg.OperationalError if the database does not answer.
     """
+    import dramatiq_postgres.schema
+    from alembic import command
+
     with _locked(dsn) as (connection, raw):
         config = _config(folder)
         raw.execute("create table if not exists schema_files (revision text primary key, sha256 text not null)")
@@ -67,6 +69,8 @@ def status(dsn: str, folder: Path = FOLDER) -> Status:
 
 def apply_file(revision: str) -> None:
     """Run `<revision>.sql` and keep its digest, in Alembic's transaction; for the modules in `versions/`."""
+    from alembic import op
+
     folder = Path(op.get_context().config.get_main_option("script_location") or FOLDER)  # type: ignore[union-attr]
     raw = cast(Raw, op.get_bind().connection.dbapi_connection)
     statements = (folder / f"{revision}.sql").read_bytes()
@@ -82,11 +86,13 @@ def apply_file(revision: str) -> None:
 
 
 @contextmanager
-def _locked(dsn: str) -> Iterator[tuple[Connection, Raw]]:
+def _locked(dsn: str) -> Iterator[tuple["Connection", Raw]]:
     """A connection that holds the lock, as SQLAlchemy's and as psycopg's."""
     with psycopg.connect(
         named(dsn, "schema")
     ) as raw:  # here, so that a server that is away is psycopg's error and not SQLAlchemy's
+        from sqlalchemy import create_engine, pool
+
         engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=pool.NullPool)
         with engine.connect() as connection:
             raw.execute("select pg_advisory_lock(%s)", (LOCK,))
@@ -94,18 +100,22 @@ def _locked(dsn: str) -> Iterator[tuple[Connection, Raw]]:
             yield connection, raw
 
 
-def _config(folder: Path) -> Config:
+def _config(folder: Path) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 
 
-def _revisions(config: Config) -> list[str]:
+def _revisions(config: "Config") -> list[str]:
+    from alembic.script import ScriptDirectory
+
     return [script.revision for script in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))]
 
 
-def _status(raw: Raw, config: Config) -> Status:
+def _status(raw: Raw, config: "Config") -> Status:
     revisions = _revisions(config)
     current = None
     if _exists(raw, "schema_version"):
@@ -117,7 +127,7 @@ def _status(raw: Raw, config: Config) -> Status:
     return Status(tuple(revisions[:reached]), tuple(revisions[reached:]))
 
 
-def _check(raw: Raw, config: Config, folder: Path) -> None:
+def _check(raw: Raw, config: "Config", folder: Path) -> None:
     known: dict[str, str] = dict(raw.execute("select revision, sha256 from schema_files").fetchall())
     for revision in _status(raw, config).applied:
         digest = hashlib.sha256((folder / f"{revision}.sql").read_bytes()).hexdigest()

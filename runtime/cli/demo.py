@@ -8,9 +8,8 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import aiohttp
 import typer
 
 from db import migrate
@@ -18,10 +17,13 @@ from db.embedded import embedded_database
 from runtime.api import VeilrunError
 from runtime.cli.machine import listening, machine
 from runtime.cli.output import notices, screen
-from runtime.sandbox.comfyui import SandboxComfyUI
-from runtime.sandbox.telegram import Chat, ChatMessage, SandboxTelegram
 from runtime.settings import read_settings
 from runtime.supervisor import stop_on_signals, supervise
+
+if TYPE_CHECKING:  # the sandbox is loaded by this command alone
+    import aiohttp
+
+    from runtime.sandbox.telegram import Chat, ChatMessage, SandboxTelegram
 
 TOKEN = "7000000001:demo-token-that-only-the-sandbox-accepts"
 PERSON = "Alice"  # whom the chat page shows first
@@ -64,6 +66,8 @@ def demo(
 
 
 async def _demo(dsn: str, state: Path, *, once: bool, port: int) -> None:
+    from runtime.sandbox.comfyui import SandboxComfyUI
+
     stop = stop_on_signals()
     async with _sandbox(port) as telegram, SandboxComfyUI() as comfyui:
         registry = state / "plugin_registry.yaml"
@@ -98,8 +102,10 @@ async def _demo(dsn: str, state: Path, *, once: bool, port: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _sandbox(port: int) -> AsyncIterator[SandboxTelegram]:
+async def _sandbox(port: int) -> AsyncIterator["SandboxTelegram"]:
     """The sandbox on `port`, or on a free one if that is taken."""
+    from runtime.sandbox.telegram import SandboxTelegram
+
     telegram = SandboxTelegram(TOKEN)
     try:
         await telegram.start(port=port)
@@ -112,6 +118,8 @@ async def _sandbox(port: int) -> AsyncIterator[SandboxTelegram]:
 
 
 async def _ready(address: str, stop: asyncio.Event) -> None:
+    import aiohttp
+
     deadline = time.monotonic() + START_SECONDS
     async with aiohttp.ClientSession(trust_env=False) as session:
         while not await _answers(session, f"{address}/readyz"):
@@ -120,7 +128,9 @@ async def _ready(address: str, stop: asyncio.Event) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _answers(session: aiohttp.ClientSession, address: str) -> bool:
+async def _answers(session: "aiohttp.ClientSession", address: str) -> bool:
+    import aiohttp
+
     try:
         async with session.get(address, timeout=aiohttp.ClientTimeout(total=2)) as response:
             return response.status == 200
@@ -128,7 +138,7 @@ async def _answers(session: aiohttp.ClientSession, address: str) -> bool:
         return False
 
 
-async def _play(chat: Chat, stop: asyncio.Event) -> None:
+async def _play(chat: "Chat", stop: asyncio.Event) -> None:
     for words in CONVERSATION:
         if stop.is_set():
             return
@@ -143,7 +153,7 @@ async def _play(chat: Chat, stop: asyncio.Event) -> None:
         )
 
 
-async def _picture_after(chat: Chat, asked: ChatMessage) -> ChatMessage:
+async def _picture_after(chat: "Chat", asked: "ChatMessage") -> "ChatMessage":
     try:
         return await chat.wait_for(
             lambda message: message.from_bot and message.photo is not None, timeout=PICTURE_SECONDS, after=asked

@@ -2,15 +2,16 @@
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runtime.api import VeilrunError
-from runtime.chat.gateway import Webhook, open_gateway
-from runtime.chat.webhook import register_webhook
 from runtime.cli.output import AsJson, Commands, print_json, screen
 from runtime.settings import read_settings
+
+if TYPE_CHECKING:  # the Bot API client takes longer to load than most commands take to run
+    from runtime.chat.gateway import Webhook
 
 app = Commands(help="Set, inspect or delete the webhook at Telegram.")
 
@@ -35,6 +36,9 @@ def set_webhook(
         raise NoPublicUrl("give the public https address of this machine, or set VEILRUN_PUBLIC_URL")
 
     async def act() -> str:
+        from runtime.chat.gateway import open_gateway
+        from runtime.chat.webhook import register_webhook
+
         async with open_gateway(settings) as gateway:
             return await register_webhook(gateway, url, settings.webhook_secret)
 
@@ -49,7 +53,9 @@ def info(as_json: AsJson = False) -> None:
     """
     settings = read_settings()
 
-    async def act() -> Webhook:
+    async def act() -> "Webhook":
+        from runtime.chat.gateway import open_gateway
+
         async with open_gateway(settings) as gateway:
             return await gateway.webhook()
 
@@ -70,6 +76,8 @@ def delete(
     settings = read_settings()
 
     async def act() -> None:
+        from runtime.chat.gateway import open_gateway
+
         async with open_gateway(settings) as gateway:
             await gateway.delete_webhook(drop_pending=drop_pending)
 

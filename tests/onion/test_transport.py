@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.onion, pytest.mark.slow]
 
 LARGE = 50 * 1024 * 1024
 SILENCE_SECONDS = float(os.environ.get("VEILRUN_TEST_SILENCE_SECONDS", "45"))
-"""Twice the heartbeat at least; 600 in the long run (`make test-long`)."""
+"""Twice the heartbeat at least; 600 in the long run (`make soak`)."""
 
 
 class Server:
@@ -114,6 +114,7 @@ async def way(members: tuple[Client, Service, int], tmp_path: Path) -> AsyncIter
         await transport.close()
 
 
+@pytest.mark.timeout(300 + SILENCE_SECONDS)
 async def test_fifty_megabytes_go_up_and_down_while_a_silent_websocket_lives(way: Way) -> None:
     async def up() -> None:
         async with way.transport.request("PUT", f"{way.url}/large", lane="upload", body=_pieces()) as reply:
