@@ -18,6 +18,7 @@ from runtime.comfyui.errors import (
     OutputDamaged,
     OutputMissing,
     OutputTooLarge,
+    PathAway,
     UnexpectedAnswer,
 )
 from runtime.comfyui.file_head import FileHead
@@ -32,6 +33,9 @@ RESUMES = 4
 """Failures in a row, without any progress between them, before a reader gives up."""
 
 PAUSES = (0.0, 0.05, 0.2, 0.5, 1.5)
+PATH_PAUSE_SECONDS = 0.5
+"""From one try to the next while our own way to the server is down."""
+
 PROGRESS_BYTES = 64 * 1024
 LOOK_SECONDS = 0.25
 """From one look of an idle reader at what it could take over to the next."""
@@ -134,6 +138,7 @@ class _Download:
         self._waiting = [Piece(0, cutting.first_bytes if len(lanes) > 1 else None)]
         self._reading: dict[Piece, asyncio.Task[None]] = {}
         self._failures = 0
+        self._path_down_since: float | None = None
         self._changed = asyncio.Event()
         self._error: BackendError | None = None
         self._clock = asyncio.get_running_loop().time
@@ -183,18 +188,30 @@ class _Download:
                 if not error.retry or isinstance(error, OutputMissing):
                     raise
                 self._error = error
+                if isinstance(error, PathAway) and self._bears():
+                    self._give_back(piece)
+                    await asyncio.sleep(PATH_PAUSE_SECONDS)
+                    continue
                 has_moved = self._head is not None and self._head.is_part and piece.at - piece.start >= PROGRESS_BYTES
                 failures = 1 if has_moved else failures + 1
                 lane.breaks = 1 if has_moved else lane.breaks + 1
                 self._failures = 1 if has_moved else self._failures + 1
-                if piece.end is None or piece.left:
-                    self._waiting.append(piece)
-                    self._tell()
+                self._give_back(piece)
                 if self._failures > RESUMES * max(len(self._reading) + len(self._waiting), 1):
                     raise
                 if failures > RESUMES:
                     return
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+
+    def _bears(self) -> bool:
+        """Whether a way that is down is still worth waiting for: what it leads to has been rendered already."""
+        self._path_down_since = self._path_down_since or self._clock()
+        return self._clock() - self._path_down_since < self._client.patience_seconds
+
+    def _give_back(self, piece: Piece) -> None:
+        if piece.end is None or piece.left:
+            self._waiting.append(piece)
+            self._tell()
 
     async def _next(self, lane: LaneRecord) -> Piece | None:
         while True:
@@ -270,6 +287,7 @@ class _Download:
     def _note(self, head: FileHead, piece: Piece) -> None:
         """Take in what an answer says of the file, before any of its content."""
         known = self._head
+        self._path_down_since = None
         if head.digest is not None:
             self._digest = head.digest
         if not head.is_part:

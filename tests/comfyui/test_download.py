@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.comfyui import BackendError, BackendUnreachable, ComfyClient, OutputFile, OutputTooLarge, fetch
-from runtime.comfyui.errors import OutputDamaged, OutputMissing, UnexpectedAnswer
+from runtime.comfyui.errors import OutputDamaged, OutputMissing, PathAway, UnexpectedAnswer
 from runtime.comfyui.pieces import Cutting
 from runtime.transport import Timeouts
 from tests.comfyui.lanes import LANE, Lanes
@@ -269,6 +269,37 @@ async def test_a_file_damaged_twice_is_an_error_of_its_own():
 
     with pytest.raises(OutputDamaged, match="damaged"):
         await load(store)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+async def test_a_way_that_is_down_for_a_while_is_waited_for(lanes: int):
+    content = noise(100_000)
+    async with serving(Store(content), lanes) as (client, transport):
+        transport.downs = 8 * lanes
+
+        assert (await asyncio.wait_for(fetch(client, FILE, cutting=SMALL), DEADLINE)).content == content
+
+
+async def test_a_way_that_stays_down_is_given_up_when_the_patience_with_it_ends():
+    async with serving(Store(noise(100_000)), 2) as (client, transport):
+        transport.downs, transport.patience_seconds = 10_000, 1.0
+
+        with pytest.raises(PathAway):
+            await asyncio.wait_for(fetch(client, FILE, cutting=SMALL), DEADLINE)
+
+
+async def test_a_way_that_goes_down_between_two_parts_is_waited_for():
+    content = noise(100_000)
+    store = Store(content)
+    async with serving(store, 2) as (client, transport):
+
+        def fall() -> None:
+            if len(store.requests) == 3:
+                transport.downs = 30
+
+        store.on_request = fall
+
+        assert (await asyncio.wait_for(fetch(client, FILE, cutting=SMALL), DEADLINE)).content == content
 
 
 async def test_a_file_above_the_bound_is_not_even_begun():
