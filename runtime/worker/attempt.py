@@ -1,5 +1,6 @@
 """One try of one job: everything between its claim and its end that is not about the end."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,10 +9,11 @@ from db import leases
 from db.jobs import Job
 from db.leases import Lease
 from runtime.api import Invocation, VeilrunError
-from runtime.comfyui import cancel
+from runtime.comfyui import ComfyClient, PathAway, cancel
 from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend
 from runtime.worker.inputs import Input, fetch_inputs, prepare_inputs
+from runtime.worker.outcome import PATH_SECONDS
 from runtime.worker.outputs import Made, finish
 from runtime.worker.progress import ProgressWriter
 from runtime.worker.render import prepare, render
@@ -76,6 +78,8 @@ class Attempt:
         Raises: VeilrunError of every kind, see `runtime.worker.outcome`.
         """
         with self.reach() as backend:
+            if self.is_resumed:
+                await _until_reachable(backend.client)
             return await self._work(backend)
 
     async def _work(self, backend: Backend) -> Collected:
@@ -113,3 +117,21 @@ class Attempt:
         async with self._workplace.pool.connection() as connection:
             await leases.free_slot(connection, self.lease)
         self._workplace.soon(self._workplace.place())
+
+
+async def _until_reachable(client: ComfyClient) -> None:
+    """Wait while our own way to the backend is down, as it is when the whole machine was started again.
+
+    The prompt may be rendered already, and another try would post it under another id. Raises: PathAway once the
+    patience with the way has ended; BackendError.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + client.patience_seconds
+    while True:
+        try:
+            await client.prompt_info()
+            return
+        except PathAway:
+            if clock() >= deadline:
+                raise
+        await asyncio.sleep(PATH_SECONDS)
