@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 from base64 import b64encode
 from typing import Any
 
@@ -22,6 +23,9 @@ SMALL_BYTES = 256 * 1024
 FRAME_BYTES = 256 * 1024 * 1024
 LOOKS = 8
 """Own prompts whose history is looked at before a file is said to be nobody's."""
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""Of a prompt or a client. It becomes part of a path to ComfyUI, so it holds nothing that leads elsewhere there."""
 
 PASSED_ON = ("Content-Type", "Content-Length", "Content-Range", "ETag", "Last-Modified", "Accept-Ranges")
 
@@ -55,7 +59,7 @@ class Routes:
             web.post("/free", self.free),
             web.get("/object_info", self.object_info),
             web.get("/system_stats", self.plain),
-            web.get("/models/{folder:[A-Za-z0-9_.-]+}", self.plain),
+            web.get("/models/{folder:[A-Za-z0-9_][A-Za-z0-9_.-]*}", self.plain),
             web.get("/features", self.plain),
         ]
 
@@ -286,4 +290,4 @@ def _media_type(reply: Reply) -> str:
 
 
 def _id(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= 128 and value.isprintable() else None
+    return value if isinstance(value, str) and ID.fullmatch(value) else None

@@ -88,6 +88,21 @@ async def test_other_routes_do_not_pass(behind: Guarded, method: str, path: str)
 
 
 @pytest.mark.parametrize(
+    "target",
+    ["/models/..", "/models/.", "/models/%2e%2e", "/models/..%2fhistory", "/history/..", "/history/..%2fuserdata"],
+)
+async def test_no_path_leads_to_another_route(behind: Guarded, target: str) -> None:
+    seen = len(behind.comfyui.requests)
+    reader, writer = await asyncio.open_connection("127.0.0.1", behind.gate.port)
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+
+    assert b" 404 " in head.splitlines()[0] or body == b"{}"
+    assert len(behind.comfyui.requests) == seen
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/queue", {"clear": True}),
@@ -101,6 +116,11 @@ async def test_other_routes_do_not_pass(behind: Guarded, method: str, path: str)
         ("/prompt", {"prompt": {}}),
         ("/prompt", {"prompt": {}, "prompt_id": "", "client_id": "x"}),
         ("/prompt", {"prompt": [], "prompt_id": "mine", "client_id": "x"}),
+        ("/prompt", {"prompt": {}, "prompt_id": "../userdata", "client_id": "x"}),
+        ("/prompt", {"prompt": {}, "prompt_id": "..", "client_id": "x"}),
+        ("/prompt", {"prompt": {}, "prompt_id": "mine?max_items=9", "client_id": "x"}),
+        ("/prompt", {"prompt": {}, "prompt_id": "%2e%2e", "client_id": "x"}),
+        ("/prompt", {"prompt": {}, "prompt_id": "x" * 129, "client_id": "x"}),
         ("/prompt", []),
         ("/free", "everything"),
     ],
