@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runtime.api import VeilrunError
-from runtime.chat.errors import NotSent, OutcomeUnknown, RetryLater
+from runtime.chat.errors import NotSent, OutcomeUnknown, RetryLater, TokenRefused
 from runtime.comfyui import (
     BackendError,
     BackendMisconfigured,
@@ -50,16 +50,19 @@ class Fail:
 def judge(error: VeilrunError, *, attempt: int, max_attempts: int, last_error: str | None) -> Requeue | Fail:
     """What follows from `error` in the try number `attempt` (from 1); `last_error` is the class name of the one before.
 
-    A second lack of memory is not bad luck any more: the job is too large.
+    A second lack of memory is not bad luck any more: the job is too large. While Telegram, or our way to it, is away, a
+    picture cannot be fetched: that costs no try, since nothing was tried.
     """
     name, detail = type(error).__name__, one_line(error)
     if isinstance(error, PathAway):
         return Requeue(name, detail, PATH_SECONDS, counts=False)
+    delay = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS)) - 1]
+    if isinstance(error, NotSent) and not isinstance(error, TokenRefused):
+        return Requeue(name, detail, delay, counts=False)
     if not _may_pass(error) or (isinstance(error, OutOfMemory) and last_error == name):
         return Fail(name, detail)
     if attempt >= max_attempts:
         return Fail(name, detail, "dead")
-    delay = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS)) - 1]
     return Requeue(name, detail, delay, free=isinstance(error, OutOfMemory))
 
 

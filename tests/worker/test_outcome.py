@@ -3,7 +3,7 @@
 import pytest
 
 from runtime.api import DeclarationError, VeilrunError
-from runtime.chat.errors import FileTooBig, NotSent, OutcomeUnknown, RetryLater
+from runtime.chat.errors import FileTooBig, NotSent, OutcomeUnknown, RetryLater, TokenRefused
 from runtime.comfyui import (
     BackendError,
     BackendMisconfigured,
@@ -46,7 +46,7 @@ PASSING = [
     QueueTimeout("gpu-a", 60),
     LoadTimeout("gpu-a", 60),
     MEMORY,
-    NotSent("no connection"),
+    TokenRefused("unknown token"),
     OutcomeUnknown("no answer"),
     RetryLater(3),
     UnknownBackend("gpu-z"),
@@ -83,6 +83,15 @@ def test_a_way_that_is_down_uses_up_no_try(attempt: int):
 
     assert isinstance(verdict, Requeue)
     assert not verdict.counts
+
+
+@pytest.mark.parametrize(("attempt", "delay"), [(1, 0.5), (2, 2.0), (4, 8.0), (99, 8.0)])
+def test_a_picture_that_telegram_cannot_be_asked_for_uses_up_no_try(attempt: int, delay: float):
+    verdict = judge(NotSent("no connection"), attempt=attempt, max_attempts=1, last_error=None)
+
+    assert isinstance(verdict, Requeue)
+    assert not verdict.counts
+    assert verdict.delay_seconds == delay
 
 
 @pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
