@@ -15,7 +15,7 @@ from runtime.api import VeilrunError
 from runtime.comfyui import ComfyClient, OutputFile
 from runtime.leaks.socks import HOST, Relay, ScriptedSocks
 from runtime.sandbox.comfyui import SandboxComfyUI
-from runtime.transport import Timeouts, Transport, open_transport
+from runtime.transport import SessionTransport, Timeouts, Transport, open_transport
 
 RELAY_FROM = "127.0.0.2"
 """The proxy's own connections come from here, and nobody else's do."""
@@ -28,6 +28,7 @@ URL = f"http://{SERVICE}:8188"
 VERSION = "0.4.9.11-live"
 
 QUICK = Timeouts(connect=3.0, read=3.0)
+PATIENCE_SECONDS = 0.3
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "socks_proxy")
 
 GRAPH = {
@@ -79,8 +80,10 @@ class Stage:
         forget_state(self.folder)
 
     def transport(self, kind: str = "anon", timeouts: Timeouts = QUICK) -> Transport:
-        """A transport as a worker opens it; closed with the stage."""
+        """A transport as a worker opens it, with less patience for what is down; closed with the stage."""
         transport = open_transport(kind, timeouts=timeouts, anon_dir=self.folder)
+        assert isinstance(transport, SessionTransport)
+        transport.patience_seconds = PATIENCE_SECONDS
         self._open.push_async_callback(transport.close)
         return transport
 
