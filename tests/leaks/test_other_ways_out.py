@@ -29,7 +29,7 @@ WHOLE_FOLDERS = {
     "runtime/sandbox": "stands in for Telegram and ComfyUI; no part of a deployment",
 }
 KNOWN = {
-    "runtime/anon/sdk.py": {"stem"},  # the control port of our daemon
+    "runtime/anon/sdk.py": {"open_connection", "stem"},  # the control port of our daemon
     "runtime/chat/anon_wire.py": {"httpx", "socksio"},  # the Bot API by the exit port of our daemon
     "runtime/chat/refusals.py": {"httpx"},  # its errors only
     "runtime/chat/wire.py": {"HTTPXRequest", "telegram.request"},  # the Bot API directly, as the operator chose
