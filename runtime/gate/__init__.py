@@ -4,8 +4,8 @@ ComfyUI has no authentication, and routes that install nodes or read files. Behi
 fetch what they made; it sees nothing of anybody else's, and its files go when it has them.
 """
 
-from runtime.gate.errors import GateError, UpstreamInvalid
+from runtime.gate.errors import FoldersUnusable, GateError, UpstreamInvalid
 from runtime.gate.folders import Folders
 from runtime.gate.server import Gate, running_gate
 
-__all__ = ["Folders", "Gate", "GateError", "UpstreamInvalid", "running_gate"]
+__all__ = ["Folders", "FoldersUnusable", "Gate", "GateError", "UpstreamInvalid", "running_gate"]

@@ -1,7 +1,9 @@
 """What goes when a job is over: its history entry, its outputs, and its inputs unless another job needs them."""
 
 import asyncio
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -25,30 +27,41 @@ class Cleaner:
         self._folders = folders
         self._keep_seconds = keep_seconds
 
-    async def learn(self, prompt_id: str) -> None:
-        """Note what files the prompt's history entry names. Raises: web.HTTPBadGateway."""
-        status, answer = await self._upstream.document("GET", f"/history/{prompt_id}")
-        entry = answer.get(prompt_id) if status == 200 and isinstance(answer, dict) else None
-        if isinstance(entry, dict):
-            self._ledger.make(prompt_id, files_of_outputs(entry.get("outputs")))
+    def learn(self, prompt_id: str, entry: Mapping[str, Any]) -> None:
+        """Note the files that the history entry of an own prompt names."""
+        outputs = entry.get("outputs")
+        cached = _cached_nodes(entry)
+        for node, output in outputs.items() if isinstance(outputs, dict) else ():
+            self._ledger.make(prompt_id, files_of_outputs(output), is_new=node not in cached)
+
+    async def look_up(self, prompt_id: str) -> None:
+        """The same, with the entry that ComfyUI has now, if it has one. Raises: web.HTTPBadGateway."""
+        entry = await self._upstream.history(prompt_id)
+        if entry is not None:
+            self.learn(prompt_id, entry)
 
     async def clean(self, prompt_ids: Sequence[str]) -> None:
-        """Delete the files of these prompts, then their history entries. Raises: web.HTTPBadGateway."""
-        for prompt_id in prompt_ids:
-            await self.learn(prompt_id)
-        await self._upstream.document("POST", "/history", {"delete": list(prompt_ids)})
-        for prompt_id in prompt_ids:
+        """Delete the files of these prompts, then their history entries. Those that wait or run are left alone.
+
+        Raises: web.HTTPBadGateway.
+        """
+        busy = await self._busy() if prompt_ids else frozenset()
+        over = [prompt_id for prompt_id in prompt_ids if prompt_id not in busy]
+        if not over:
+            return
+        for prompt_id in over:
+            await self.look_up(prompt_id)
+        await self._upstream.forget(over)
+        for prompt_id in over:
             count = await asyncio.to_thread(self._folders.delete, self._ledger.left_by(prompt_id))
             self._ledger.forget(prompt_id)
             log.info("job cleaned up", prompt=prompt_id, files=count)
 
     async def sweep(self, keep_seconds: float) -> None:
-        """Clean up what came in so long ago and is not in ComfyUI's queue any more. Raises: web.HTTPBadGateway."""
-        overdue = self._ledger.overdue(keep_seconds)
-        if overdue:
-            _, queue = await self._upstream.document("GET", "/queue")
-            busy = {item[1] for part in ("queue_running", "queue_pending") for item in (queue or {}).get(part, ())}
-            await self.clean([prompt_id for prompt_id in overdue if prompt_id not in busy])
+        """Clean up what neither waited nor ran for so long. Raises: web.HTTPBadGateway."""
+        if not self._ledger.is_empty():
+            self._ledger.see_busy(await self._busy())
+            await self.clean(self._ledger.overdue(keep_seconds))
         unused = self._ledger.drop_unused_uploads(keep_seconds)
         await asyncio.to_thread(self._folders.delete, unused)
 
@@ -59,4 +72,20 @@ class Cleaner:
                 await self.sweep(self._keep_seconds)
             except web.HTTPBadGateway:
                 log.warning("ComfyUI does not answer, cleaning up later")
+            except sqlite3.Error as error:
+                log.warning("the gate's ledger cannot be used, cleaning up later", reason=str(error))
             await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _busy(self) -> frozenset[str]:
+        """The ids in ComfyUI's queue, everybody's."""
+        queue = await self._upstream.queue()
+        return frozenset(item[1] for items in queue.values() for item in items)
+
+
+def _cached_nodes(entry: Mapping[str, Any]) -> frozenset[str]:
+    """The nodes that did not run, because the server had their results from an earlier run, of whomever."""
+    status = entry.get("status")
+    messages = status.get("messages", ()) if isinstance(status, dict) else ()
+    return frozenset(
+        node for kind, content in messages if kind == "execution_cached" for node in content.get("nodes", ())
+    )

@@ -9,3 +9,7 @@ class GateError(VeilrunError):
 
 class UpstreamInvalid(GateError):
     """The address of ComfyUI cannot be used."""
+
+
+class FoldersUnusable(GateError):
+    """A folder of ComfyUI is not there, or its files cannot be deleted."""

@@ -1,6 +1,6 @@
 """The event socket, seen through the gate: own prompts and the length of the queue, nothing else.
 
-ComfyUI sends everybody what has no client id, and its extensions send what they like (comfyui.md: `/ws`). Sampler
+ComfyUI sends everybody what has no client id, and its extensions send what they like. Sampler
 previews and `progress_state`, which repeats every node each time, are left out: nobody reads them, and they would
 compete with the results for the circuit.
 """
@@ -19,6 +19,9 @@ PASSING = frozenset(
     }
 )  # fmt: skip
 
+WITHOUT_ID = frozenset({"status", "feature_flags", "executing"})
+"""What the server tells without a prompt's id. `executing` so only right after the start of a socket, to its client."""
+
 IMAGE_FRAME, PNG = 1, 2
 FROM_CLIENT_BYTES = 16 * 1024
 
@@ -29,23 +32,27 @@ class EventFilter:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._runs_ours = False
+        self._cached: frozenset[str] = frozenset()
 
     def text(self, frame: str) -> str | None:
         """The frame as it is passed on, or None. What a prompt of ours wrote is noted in the ledger."""
         event = _parsed(frame)
-        if event is None or event.get("type") not in PASSING:
-            return None
-        data = event.get("data")
+        kind, data = (event.get("type"), event.get("data")) if event is not None else (None, None)
         content = data if isinstance(data, dict) else {}
         prompt_id = content.get("prompt_id")
         if prompt_id is None:
-            return frame
+            return frame if kind in WITHOUT_ID else None
         is_ours = self._ledger.owns(prompt_id)
-        if event["type"] in ("execution_start", "executing"):
-            self._runs_ours = is_ours
-        if is_ours and event["type"] == "executed":
-            self._ledger.make(prompt_id, files_of_outputs(content.get("output")))
-        return frame if is_ours else None
+        if kind in ("execution_start", "executing", "progress_state"):
+            self._runs_ours = is_ours and not _is_end(content)
+        if kind not in PASSING or not is_ours:
+            return None
+        if kind == "execution_cached":
+            self._cached = frozenset(map(str, content.get("nodes", ())))
+        elif kind == "executed":
+            is_new = str(content.get("node")) not in self._cached
+            self._ledger.make(prompt_id, files_of_outputs(content.get("output")), is_new=is_new)
+        return frame
 
     def binary(self, frame: bytes) -> bytes | None:
         """A whole picture of a prompt of ours (SaveImageWebsocket sends PNG), or None."""
@@ -63,9 +70,14 @@ class EventFilter:
         return frame if event is not None and event.get("type") == "feature_flags" else None
 
 
+def _is_end(content: dict[str, Any]) -> bool:
+    """Whether it is the `executing` that ends a prompt. What comes then, until the next begins, is somebody else's."""
+    return "node" in content and content["node"] is None
+
+
 def _parsed(frame: str) -> dict[str, Any] | None:
     try:
         event = json.loads(frame)
     except ValueError:
         return None
-    return event if isinstance(event, dict) else None
+    return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None

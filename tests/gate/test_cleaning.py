@@ -1,11 +1,14 @@
 """What is left on the GPU host when a job is over: nothing, and nothing else is touched."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from runtime.comfyui import Prompt, run_and_collect, run_prompt
-from runtime.gate import Folders
+from runtime.comfyui import Prompt, WorkflowRejected, run_and_collect, run_prompt
+from runtime.gate import Folders, FoldersUnusable
 from runtime.gate.files import FileRef
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.comfyui import graphs
@@ -100,6 +103,131 @@ async def test_a_job_that_still_waits_is_not_cleaned_up(comfyui: SandboxComfyUI,
         assert "input/in.png" in behind.files()
         comfyui.faults.hold.clear()
         await comfyui.wait_for(lambda server: "mine" in server.finished)
+
+
+async def test_a_job_that_still_runs_is_not_forgotten_though_it_is_asked_for(behind: Guarded) -> None:
+    uploaded = await behind.client.upload_image(await picture(behind, 1), "in.png")
+    behind.comfyui.faults.hold.add("load")
+    await behind.client.post_prompt("mine", edited(uploaded.reference), "me")
+
+    await behind.client.delete_history(["mine"])
+    stays = "input/in.png" in behind.files()
+    behind.comfyui.faults.hold.clear()
+    await behind.comfyui.wait_for(lambda server: "mine" in server.finished)
+    await behind.client.delete_history(["mine"])
+
+    assert stays
+    assert not [name for name in behind.files() if "in.png" in name or "veilrun" in name]
+
+
+async def test_nothing_goes_while_comfyui_does_not_tell_what_runs(behind: Guarded) -> None:
+    uploaded = await behind.client.upload_image(await picture(behind, 1), "in.png")
+    behind.comfyui.faults.hold.add("load")
+    await behind.client.post_prompt("mine", edited(uploaded.reference), "me")
+    behind.comfyui.faults.answers = {"GET /queue": [500]}
+
+    with pytest.raises(web.HTTPBadGateway):
+        await behind.gate.cleaner.sweep(keep_seconds=0)
+    stays = "input/in.png" in behind.files()
+    behind.comfyui.faults.hold.clear()
+
+    assert stays
+
+
+async def test_a_picture_for_a_prompt_that_was_refused_goes(behind: Guarded) -> None:
+    uploaded = await behind.client.upload_image(await picture(behind, 1), "in.png")
+    graph = {**edited(uploaded.reference), "save": graphs.node("NoSuchNode", images=["load", 0])}
+    with pytest.raises(WorkflowRejected):
+        await behind.client.post_prompt("mine", graph, "me")
+
+    await behind.gate.cleaner.sweep(keep_seconds=0)
+
+    assert "input/in.png" not in behind.files()
+
+
+async def test_a_refused_repetition_does_not_make_a_prompt_a_foreign_one(behind: Guarded) -> None:
+    await run_prompt(behind.client, Prompt("mine", graphs.still(1, prefix="veilrun/mine/out")))
+    with pytest.raises(WorkflowRejected):
+        await behind.client.post_prompt("mine", {}, "me")
+
+    assert await behind.client.history("mine") is not None
+
+
+async def test_a_picture_that_comes_in_once_more_stays_for_the_job_that_it_is_for(behind: Guarded) -> None:
+    content = await picture(behind, 1)
+    uploaded = await behind.client.upload_image(content, "in.png")
+    await run_and_collect(behind.client, Prompt("first", edited(uploaded.reference, 1)))
+    await behind.client.upload_image(content, "in.png")
+
+    await behind.client.delete_history(["first"])
+    assert "input/in.png" in behind.files()
+    await run_and_collect(behind.client, Prompt("second", edited(uploaded.reference, 2)))
+    await behind.client.delete_history(["second"])
+
+    assert "input/in.png" not in behind.files()
+
+
+async def test_a_picture_that_somebody_else_put_there_is_used_and_stays(behind: Guarded) -> None:
+    content = await picture(behind, 1)
+    await behind.near.upload_image(content, "theirs.png")
+    uploaded = await behind.client.upload_image(content, "theirs.png")
+    await run_and_collect(behind.client, Prompt("mine", edited(uploaded.reference)))
+
+    await behind.client.delete_history(["mine"])
+    await behind.gate.cleaner.sweep(keep_seconds=0)
+
+    assert "input/theirs.png" in behind.files()
+
+
+async def test_a_result_that_the_cache_has_from_somebody_else_is_shown_and_stays(behind: Guarded) -> None:
+    graph = graphs.still(5, prefix="theirs")
+    _, theirs = await run_and_collect(behind.near, Prompt("foreign", graph))
+    _, mine = await run_and_collect(behind.client, Prompt("mine", graph))
+    before = behind.files()
+
+    await behind.client.delete_history(["mine"])
+
+    assert mine[0].content == theirs[0].content
+    assert behind.files() == before
+
+
+async def test_a_result_that_two_jobs_of_ours_share_goes_with_the_last(behind: Guarded) -> None:
+    graph = graphs.still(5, prefix="veilrun/out")
+    await run_and_collect(behind.client, Prompt("first", graph))
+    await run_and_collect(behind.client, Prompt("second", graph))
+
+    await behind.client.delete_history(["first"])
+    assert behind.files() != []
+    await behind.client.delete_history(["second"])
+
+    assert behind.files() == []
+
+
+async def test_cleaning_goes_on_after_a_file_that_cannot_be_deleted(
+    behind: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    await run_and_collect(behind.client, Prompt("mine", graphs.still(1, prefix="veilrun/out")))
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", denied)
+        await behind.client.delete_history(["mine"])
+
+    assert await behind.near.history("mine") is None
+    assert len(behind.files()) == 1
+
+
+def test_folders_that_are_not_comfyuis_are_told_at_start(tmp_path: Path) -> None:
+    with pytest.raises(FoldersUnusable, match="input is no folder"):
+        Folders.of(tmp_path).check()
+
+
+def test_folders_of_another_user_are_told_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root, as which tests may run, has access everywhere
+
+    with pytest.raises(FoldersUnusable, match="ComfyUI's user"):
+        Folders(output=tmp_path).check()
 
 
 async def test_files_of_a_job_go_though_comfyui_was_restarted_meanwhile(behind: Guarded) -> None:
