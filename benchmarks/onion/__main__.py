@@ -131,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=12)
+    parser.add_argument("--only", choices=["files", "gpu"], help="One half of it.")
     wanted = parser.parse_args()
     try:
         binary = find_binary(read_settings())
@@ -141,9 +142,11 @@ def main() -> None:
     try:
         with PrivateNetwork(binary) as network, embedded_database(folder / "database") as dsn:
             migrate.upgrade(dsn)
-            asyncio.run(paths(network, wanted.rounds, 0.0))
-            asyncio.run(paths(network, wanted.rounds, SLOW_RTT_SECONDS))
-            asyncio.run(gpu(network, dsn, folder, wanted.jobs))
+            if wanted.only != "gpu":
+                asyncio.run(paths(network, wanted.rounds, 0.0))
+                asyncio.run(paths(network, wanted.rounds, SLOW_RTT_SECONDS))
+            if wanted.only != "files":
+                asyncio.run(gpu(network, dsn, folder, wanted.jobs))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
