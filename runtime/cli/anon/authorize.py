@@ -6,11 +6,16 @@ from typing import Annotated
 import typer
 
 from runtime.anon.service import Service
-from runtime.cli.anon.places import DataDir, services_in
+from runtime.api import VeilrunError
+from runtime.cli.anon.places import DataDir, registry_line, services_in
 from runtime.cli.output import AsJson, notices, print_json, screen
 from runtime.settings import read_settings
 
 ServiceName = Annotated[str, typer.Option("--service", help="comfyui, or web for what --web exposes.")]
+
+
+class KeyFileUnusable(VeilrunError):
+    """The client's key cannot be written where it was asked for."""
 
 
 def authorize(
@@ -32,9 +37,15 @@ def authorize(
         offered.clients.revoke(name)
         notices.print(f"{name} cannot reach {service} any more")
         return
-    key = offered.clients.authorize(name).private
     if out is not None:
-        out.touch(mode=0o600, exist_ok=False)
+        _make_private(out)  # before there is a key that has no place
+    try:
+        key = offered.clients.authorize(name).private
+    except VeilrunError:
+        if out is not None:
+            out.unlink()
+        raise
+    if out is not None:
         out.write_text(key + "\n", encoding="ascii")
     if as_json:
         print_json({"name": name, "address": address, "client_key": key if out is None else None})
@@ -47,5 +58,14 @@ def authorize(
         screen.print(f"\n{key}\n")
     if service == "comfyui":
         notices.print("The backend in plugin_registry.yaml on the bot's machine (set name, device and vram_gb):")
-        line = f'  - {{name: gpu-a, url: "http://{address}", transport: anon, client_key_file: {file}, vram_gb: 24}}'
-        screen.print(line, markup=False, soft_wrap=True)
+        screen.print(registry_line(address, file), markup=False, soft_wrap=True)
+
+
+def _make_private(file: Path) -> None:
+    """Raises: KeyFileUnusable."""
+    try:
+        file.touch(mode=0o600, exist_ok=False)
+    except FileExistsError:
+        raise KeyFileUnusable(f"{file} exists; a key is written into a new file only") from None
+    except OSError as error:
+        raise KeyFileUnusable(f"{file} cannot be written: {error.strerror}") from error

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import segno
@@ -17,11 +20,11 @@ from runtime.anon.ports import HOST
 from runtime.anon.service import Service, ServiceKeeper
 from runtime.anon.state import HostPort
 from runtime.api import VeilrunError
-from runtime.cli.anon.places import DataDir, services_in
+from runtime.cli.anon.places import DataDir, registry_line, services_in
 from runtime.cli.output import notices, screen
 from runtime.gate import Folders, running_gate
 from runtime.settings import Settings, read_settings
-from runtime.supervisor import die_with_parent, stop_on_signals
+from runtime.supervisor import stop_on_signals
 
 SINGLE_HOP = (
     "[yellow]--single-hop: this machine is not hidden. Relays it talks to learn its address and that it runs this "
@@ -34,15 +37,25 @@ class NothingToExpose(VeilrunError):
     """Neither ComfyUI nor a web front end was named, or not by an address that can be exposed."""
 
 
+class ExposedAlready(VeilrunError):
+    """Another process offers the services of this folder."""
+
+
+class GateNeeded(VeilrunError):
+    """Files can be deleted by the gate only, and --no-gate leaves it out."""
+
+
+def _folder(words: str) -> Any:
+    return typer.Option(exists=True, file_okay=False, resolve_path=True, help=words)
+
+
 def expose(
     comfyui: Annotated[str | None, typer.Option(metavar="URL", help="Where ComfyUI listens on this machine.")] = None,
     web: Annotated[str | None, typer.Option(metavar="URL", help="Where `veilrun serve` or `up` listens.")] = None,
-    comfyui_dir: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, file_okay=False, resolve_path=True, help="ComfyUI's folder: finished jobs' files are deleted."
-        ),
-    ] = None,
+    comfyui_dir: Annotated[Path | None, _folder("ComfyUI's folder: finished jobs' files are deleted.")] = None,
+    input_directory: Annotated[Path | None, _folder("As given to ComfyUI, if it was.")] = None,
+    output_directory: Annotated[Path | None, _folder("As given to ComfyUI, if it was.")] = None,
+    temp_directory: Annotated[Path | None, _folder("As given to ComfyUI, if it was.")] = None,
     keep_minutes: Annotated[float, typer.Option(min=1, help="Until files that nobody collected are deleted.")] = 60,
     gate: Annotated[bool, typer.Option(help="Let only the routes pass that veilrun needs.")] = True,
     open_to_all: Annotated[bool, typer.Option("--open", help="Ask for no client key.")] = False,
@@ -55,17 +68,37 @@ def expose(
     Nobody gets in until `veilrun anon authorize NAME` has made a key. Runs until Ctrl-C; the address stays the same.
     """
     settings = read_settings()
-    binary = find_binary(settings)
-    check_terms(settings)
-    die_with_parent()
-    place = private_folder(services_in(data_dir, settings))
     if comfyui is None and web is None:
         raise NothingToExpose("say what to expose: --comfyui http://127.0.0.1:8188, or --web http://127.0.0.1:8080")
-    asyncio.run(
-        _Exposure(settings, binary, place, port, single_hop, open_to_all).run(
-            comfyui, web, Folders.of(comfyui_dir) if comfyui_dir else Folders(), keep_minutes if gate else None
-        )
-    )
+    folders = _folders(comfyui_dir, input_directory, output_directory, temp_directory)
+    if folders != Folders() and not gate:
+        raise GateNeeded("it is the gate that deletes files: leave out --no-gate, or the folders")
+    binary = find_binary(settings)
+    check_terms(settings)
+    place = private_folder(services_in(data_dir, settings))
+    with _alone(place):
+        exposure = _Exposure(settings, binary, place, port, single_hop, open_to_all)
+        asyncio.run(exposure.run(comfyui, web, folders, keep_minutes if gate else None))
+
+
+def _folders(base: Path | None, input: Path | None, output: Path | None, temp: Path | None) -> Folders:
+    """As ComfyUI takes the options of the same names: in --temp-directory it makes a folder `temp`."""
+    folders = Folders.of(base) if base is not None else Folders()
+    given = {"input": input, "output": output, "temp": temp / "temp" if temp is not None else None}
+    return replace(folders, **{kind: folder for kind, folder in given.items() if folder is not None})
+
+
+@contextlib.contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Raises: ExposedAlready."""
+    with (place / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ExposedAlready(
+                f"another `veilrun anon expose` runs with {place}; end it, or name another folder with --data-dir"
+            ) from None
+        yield
 
 
 class _Exposure:
@@ -120,8 +153,9 @@ class _Exposure:
             notices.print(OPEN)
         if keep_minutes is None:
             notices.print("[yellow]--no-gate: every route of ComfyUI passes, those of its node manager too.[/yellow]")
-        elif keep_minutes and folders == Folders():
-            notices.print("Without --comfyui-dir, files of finished jobs stay until ComfyUI deletes them.")
+        elif keep_minutes and (unknown := folders.unknown()):
+            what = "files" if folders == Folders() else f"{' and '.join(unknown)} files"
+            notices.print(f"Without --comfyui-dir, {what} of finished jobs stay until ComfyUI deletes them.")
 
     def _introduce(self, services: list[Service]) -> None:
         for service in services:
@@ -130,8 +164,9 @@ class _Exposure:
                 segno.make(f"http://{service.address}").terminal(compact=True)
             names = service.clients.names()
             if self._open_to_all:
-                continue
-            if names:
+                if service.name == "comfyui":
+                    screen.print(registry_line(service.address), markup=False, soft_wrap=True)
+            elif names:
                 notices.print(f"It lets in: {', '.join(names)}")
             else:
                 which = "" if service.name == "comfyui" else f" --service {service.name}"
