@@ -64,7 +64,7 @@ async def execute(workplace: Workplace, job_id: int, fence: int) -> None:
 
 async def _claim(workplace: Workplace, wakeup: Wakeup) -> Attempt | None:
     """Claim the job, with the id of its prompt written before anything is posted."""
-    prompt_id = prompt_id_of(wakeup.job_id, wakeup.fence)
+    prompt_id = prompt_id_of(workplace.deployment, wakeup.job_id, wakeup.fence)
     async with workplace.pool.connection() as connection, connection.pipeline():
         claimed = await leases.claim(
             connection,

@@ -6,13 +6,16 @@ from uuid import UUID, uuid5
 from runtime.api import Command, Graph, Invocation
 from runtime.api.parameters import Scalar
 
-NAMESPACE = UUID("5d6b9f2e-3a0c-4c1b-8f57-7e9a2c40d1b3")  # any fixed UUID
 PREFIX_INPUT = "filename_prefix"
 
 
-def prompt_id_of(job_id: int, fence: int) -> str:
-    """The id under which a try of the job is posted. A fence never comes back, not even when a job is replayed."""
-    return str(uuid5(NAMESPACE, f"{job_id}/{fence}"))
+def prompt_id_of(deployment: UUID, job_id: int, fence: int) -> str:
+    """The id under which a try of the job is posted. A fence never comes back, not even when a job is replayed.
+
+    Job ids count from 1 in every database: without the deployment's own name, two that share a backend would take
+    each other's prompts for theirs.
+    """
+    return str(uuid5(deployment, f"{job_id}/{fence}"))
 
 
 def fill_graph(command: Command, invocation: Invocation) -> Graph:

@@ -6,14 +6,16 @@ import gc
 import logging
 from collections.abc import Callable
 from functools import partial
+from uuid import UUID
 
 import dramatiq
 import structlog
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 
 from db import migrate
+from db.deployment import deployment_id
 from db.embedded import resolve_database
-from db.pool import open_pool
+from db.pool import Pool, open_pool
 from runtime.chat.deliver import deliver
 from runtime.chat.gateway import open_gateway
 from runtime.heartbeat import heartbeat
@@ -86,6 +88,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
             waker=waker,
             deliver=send,
             command_ids=await sync_registry(pool, registry),
+            deployment=await _deployment(pool),
             lease_seconds=settings.lease_seconds,
         )
         declare_actors(broker, execute=partial(execute, workplace), deliver=send)
@@ -109,6 +112,11 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
                 for task in background:
                     task.cancel()
     log.info("worker ended")
+
+
+async def _deployment(pool: Pool) -> UUID:
+    async with pool.connection() as connection:
+        return await deployment_id(connection)
 
 
 def _start(broker: dramatiq.Broker, threads: int) -> dramatiq.Worker:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -34,7 +35,8 @@ class Workplace:
     """The tools of a worker process, all on one event loop.
 
     deliver: sends a message that is owed to a chat, by its id.
-    command_ids: command -> its row in `commands`, the version that this process runs. owner: see `new_owner`.
+    command_ids: command -> its row in `commands`, the version that this process runs. deployment: see
+    `db.deployment`. owner: see `new_owner`.
     """
 
     pool: Pool
@@ -46,6 +48,7 @@ class Workplace:
     waker: Waker
     deliver: Callable[[int], Coroutine[Any, Any, None]]
     command_ids: Mapping[str, int]
+    deployment: UUID
     lease_seconds: float
     owner: str = field(default_factory=new_owner)
     _background: set[asyncio.Task[None]] = field(default_factory=set)

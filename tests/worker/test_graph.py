@@ -1,6 +1,7 @@
 """From an invocation to the graph that is posted."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -73,6 +74,9 @@ def test_a_prefix_that_is_linked_to_another_node_is_left_to_the_workflow():
     assert save_under(graph, "id-1")["save"]["inputs"]["filename_prefix"] == ["text", 0]
 
 
-def test_a_prompt_has_one_id_in_every_process_and_another_for_every_try():
-    assert prompt_id_of(1, 2) == prompt_id_of(1, 2)
-    assert len({prompt_id_of(1, 2), prompt_id_of(1, 3), prompt_id_of(2, 2), prompt_id_of(12, 3)}) == 4
+def test_a_prompt_has_one_id_in_every_process_and_another_for_every_try_and_every_deployment():
+    ours, theirs = uuid4(), uuid4()
+    tries = [(ours, 1, 2), (ours, 1, 3), (ours, 2, 2), (ours, 12, 3), (theirs, 1, 2)]
+
+    assert prompt_id_of(*tries[0]) == prompt_id_of(*tries[0])
+    assert len({prompt_id_of(*one) for one in tries}) == len(tries)

@@ -14,6 +14,7 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 
 from db import jobs, leases, placement
+from db.deployment import deployment_id
 from db.events import CHANNEL
 from db.jobs import Job, NewJob
 from db.leases import Wakeup
@@ -226,7 +227,11 @@ async def open_yard(dsn: str, path: Path, anon_dir: Path = NOWHERE) -> AsyncIter
         async def deliver(delivery_id: int) -> None:
             delivered.append(delivery_id)
 
-        workplace = Workplace(pool, registry, fleet, keeper, health, files, waker, deliver, ids, lease_seconds=3.0)
+        async with pool.connection() as connection:
+            deployment = await deployment_id(connection)
+        workplace = Workplace(
+            pool, registry, fleet, keeper, health, files, waker, deliver, ids, deployment, lease_seconds=3.0
+        )
         yard = Yard(dsn, pool, path, registry, broker, workplace, files, ids, delivered)
         await yard.check()
         try:
