@@ -105,19 +105,20 @@ async def paths(network: PrivateNetwork, rounds: int, round_trip_seconds: float)
     )
 
 
-async def gpu(network: PrivateNetwork, dsn: str, folder: Path, jobs: int) -> None:
-    """Busy share with and without look-ahead."""
-    shares = {
-        lookahead: await busy_share(
-            network,
-            dsn,
-            folder / f"lookahead-{lookahead}",
-            lookahead=lookahead,
-            round_trip_seconds=JOB_RTT_SECONDS,
-            jobs=jobs,
-        )
-        for lookahead in (0, 1)
-    }
+async def gpu(network: PrivateNetwork, folder: Path, jobs: int) -> None:
+    """Busy share with and without look-ahead, each on a database of its own."""
+    shares: dict[int, float] = {}
+    for lookahead in (0, 1):
+        with embedded_database(folder / f"database-{lookahead}") as dsn:
+            migrate.upgrade(dsn)
+            shares[lookahead] = await busy_share(
+                network,
+                dsn,
+                folder / f"lookahead-{lookahead}",
+                lookahead=lookahead,
+                round_trip_seconds=JOB_RTT_SECONDS,
+                jobs=jobs,
+            )
     table(
         f"{jobs} jobs of {JOB_SECONDS} s each, {JOB_RTT_SECONDS:g} s there and back: part of the time the GPU is busy",
         [
@@ -140,13 +141,12 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="veilrun-bench-"))
     folder.chmod(0o711)
     try:
-        with PrivateNetwork(binary) as network, embedded_database(folder / "database") as dsn:
-            migrate.upgrade(dsn)
+        with PrivateNetwork(binary) as network:
             if wanted.only != "gpu":
                 asyncio.run(paths(network, wanted.rounds, 0.0))
                 asyncio.run(paths(network, wanted.rounds, SLOW_RTT_SECONDS))
             if wanted.only != "files":
-                asyncio.run(gpu(network, dsn, folder, wanted.jobs))
+                asyncio.run(gpu(network, folder, wanted.jobs))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
