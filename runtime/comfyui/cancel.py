@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 
 from runtime.comfyui.answers import History
 from runtime.comfyui.client import ComfyClient
+from runtime.comfyui.errors import UnexpectedAnswer
 from runtime.comfyui.submit import locate
 
 Stopped: TypeAlias = Literal["removed", "interrupted", "finished", "stopping"]
@@ -23,8 +24,7 @@ async def cancel(client: ComfyClient, prompt_id: str, *, patience_seconds: float
     """
     deadline = asyncio.get_running_loop().time() + patience_seconds
     while True:
-        await client.delete_pending([prompt_id])
-        await client.interrupt(prompt_id)  # it may have started between the two
+        refusal = await _refusal(client, prompt_id)
         whereabouts, _ = await locate(client, prompt_id)
         match whereabouts:
             case None:
@@ -33,6 +33,20 @@ async def cancel(client: ComfyClient, prompt_id: str, *, patience_seconds: float
                 return "interrupted"
             case History():
                 return "finished"
+        if refusal is not None:
+            raise refusal
         if asyncio.get_running_loop().time() >= deadline:
             return "stopping"
         await asyncio.sleep(CONFIRM_PAUSE_SECONDS)
+
+
+async def _refusal(client: ComfyClient, prompt_id: str) -> UnexpectedAnswer | None:
+    """Have it stopped, waiting or running. A gate answers 403 for a prompt that it does not know."""
+    try:
+        await client.delete_pending([prompt_id])
+        await client.interrupt(prompt_id)  # it may have started between the two
+    except UnexpectedAnswer as error:
+        if error.status != 403:
+            raise
+        return error
+    return None

@@ -3,7 +3,16 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from runtime.comfyui import BackendUnreachable, ComfyClient, Interrupted, Prompt, PromptLost, cancel, run_prompt
+from runtime.comfyui import (
+    BackendUnreachable,
+    ComfyClient,
+    Interrupted,
+    Prompt,
+    PromptLost,
+    UnexpectedAnswer,
+    cancel,
+    run_prompt,
+)
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.comfyui import graphs
 from tests.comfyui.conftest import QUICK, Serve
@@ -93,3 +102,15 @@ async def test_a_server_that_is_away_cannot_confirm(client: ComfyClient, comfyui
 
     with pytest.raises(BackendUnreachable):
         await cancel(client, "mine")
+
+
+async def test_a_refusal_to_stop_a_prompt_that_is_there_is_told(client: ComfyClient, comfyui: SandboxComfyUI) -> None:
+    comfyui.faults.hold.add("canvas")
+    await client.post_prompt("p1", graphs.still(1), "me")
+    comfyui.faults.answers = {"POST /queue": [403]}
+
+    with pytest.raises(UnexpectedAnswer) as raised:
+        await cancel(client, "p1")
+    comfyui.faults.hold.clear()
+
+    assert raised.value.status == 403

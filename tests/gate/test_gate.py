@@ -233,6 +233,14 @@ async def test_an_own_prompt_can_be_cancelled_and_the_running_one_of_another_goe
     assert isinstance(await behind.near.history("foreign"), History)
 
 
+async def test_cancelling_a_prompt_that_never_came_or_is_cleaned_up_is_no_fault(behind: Guarded) -> None:
+    await run_and_collect(behind.client, Prompt("over", graphs.still(1)))
+    await behind.client.delete_history(["over"])
+
+    assert await cancel(behind.client, "never") == "removed"
+    assert await cancel(behind.client, "over") == "removed"
+
+
 async def test_object_info_is_told_packed_and_only_when_it_changed(behind: Guarded) -> None:
     whole = await behind.client.object_info_since("")
     assert whole is not None
