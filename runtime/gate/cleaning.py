@@ -2,15 +2,15 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from runtime.gate.files import files_of_outputs
 from runtime.gate.folders import Folders
 from runtime.gate.ledger import Ledger
+from runtime.gate.results import Results
 from runtime.gate.upstream import Upstream
 
 log = structlog.get_logger("veilrun.gate")
@@ -21,18 +21,24 @@ SWEEP_SECONDS = 60.0
 class Cleaner:
     """keep_seconds: how long what nobody collected stays."""
 
-    def __init__(self, upstream: Upstream, ledger: Ledger, folders: Folders, keep_seconds: float) -> None:
+    def __init__(
+        self, upstream: Upstream, ledger: Ledger, folders: Folders, results: Results, keep_seconds: float
+    ) -> None:
         self._upstream = upstream
         self._ledger = ledger
         self._folders = folders
+        self._results = results
         self._keep_seconds = keep_seconds
+        self._deleting = asyncio.Lock()
+
+    async def accept(self, prompt_id: str, texts: Iterable[str]) -> None:
+        """A prompt comes in, see `Ledger.post`; not between a look at who needs a picture and its deletion."""
+        async with self._deleting:
+            self._ledger.post(prompt_id, texts)
 
     def learn(self, prompt_id: str, entry: Mapping[str, Any]) -> None:
         """Note the files that the history entry of an own prompt names."""
-        outputs = entry.get("outputs")
-        cached = _cached_nodes(entry)
-        for node, output in outputs.items() if isinstance(outputs, dict) else ():
-            self._ledger.make(prompt_id, files_of_outputs(output), is_new=node not in cached)
+        self._results.note_history(prompt_id, entry)
 
     async def look_up(self, prompt_id: str) -> None:
         """The same, with the entry that ComfyUI has now, if it has one. Raises: web.HTTPBadGateway."""
@@ -53,17 +59,19 @@ class Cleaner:
             await self.look_up(prompt_id)
         await self._upstream.forget(over)
         for prompt_id in over:
-            count = await asyncio.to_thread(self._folders.delete, self._ledger.left_by(prompt_id))
-            self._ledger.forget(prompt_id)
+            async with self._deleting:
+                count = await asyncio.to_thread(self._folders.delete, self._ledger.left_by(prompt_id))
+                self._ledger.forget(prompt_id)
             log.info("job cleaned up", prompt=prompt_id, files=count)
 
     async def sweep(self, keep_seconds: float) -> None:
         """Clean up what neither waited nor ran for so long. Raises: web.HTTPBadGateway."""
+        async with self._deleting:
+            unused = self._ledger.drop_unused_uploads(keep_seconds)
+            await asyncio.to_thread(self._folders.delete, unused)
         if not self._ledger.is_empty():
             self._ledger.see_busy(await self._busy())
             await self.clean(self._ledger.overdue(keep_seconds))
-        unused = self._ledger.drop_unused_uploads(keep_seconds)
-        await asyncio.to_thread(self._folders.delete, unused)
 
     async def run(self) -> None:
         """Sweep now and again until cancelled."""
@@ -80,12 +88,3 @@ class Cleaner:
         """The ids in ComfyUI's queue, everybody's."""
         queue = await self._upstream.queue()
         return frozenset(item[1] for items in queue.values() for item in items)
-
-
-def _cached_nodes(entry: Mapping[str, Any]) -> frozenset[str]:
-    """The nodes that did not run, because the server had their results from an earlier run, of whomever."""
-    status = entry.get("status")
-    messages = status.get("messages", ()) if isinstance(status, dict) else ()
-    return frozenset(
-        node for kind, content in messages if kind == "execution_cached" for node in content.get("nodes", ())
-    )

@@ -2,12 +2,15 @@
 
 import asyncio
 import ipaddress
+import traceback
+from pathlib import PurePath
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
-from runtime.gate.answers import refused
+from runtime.gate.answers import SIGNATURE, refused
 from runtime.transport.address import is_hidden_service
 
 MOST_CONNECTIONS = 256
@@ -15,6 +18,12 @@ MOST_REQUESTS = 128
 """At once, open event sockets included. More are told to come again."""
 
 BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site")
+
+LINE_BYTES, FIELD_BYTES = 8 * 1024, 8 * 1024
+KEEP_ALIVE_SECONDS = 75.0
+"""As ComfyUI's own; a connection that never asks anything is closed after it, too."""
+
+log = structlog.get_logger("veilrun.gate")
 
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nVeilrun-Gate: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -71,7 +80,48 @@ class Turnstile:
         self._server, self._most = server, most
 
     def __call__(self) -> asyncio.BaseProtocol:
-        return self._server() if len(self._server.connections) < self._most else _Full()
+        return _Connection(self._server) if len(self._server.connections) < self._most else _Full()
+
+
+class _Connection(web.RequestHandler):
+    """A connection whose faults are answered and logged without anything of what was sent."""
+
+    __slots__ = ()
+
+    def __init__(self, server: web.Server) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            access_log=None,  # type: ignore[arg-type]  # None is how it is turned off
+            max_line_size=LINE_BYTES,
+            max_field_size=FIELD_BYTES,
+        )
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What aiohttp calls for a head that it cannot read, and for an exception that no handler expected."""
+        log.warning("request not answered", status=status, error=type(exc).__name__, where=_place(exc))
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun")
+        reason = "the gate has a fault of its own; its log says where"
+        if status < 500:
+            reason = "this is no request that the gate understands"
+        response = web.json_response({"error": reason}, status=status, headers=SIGNATURE)
+        response.force_close()
+        return response
+
+
+def _place(error: BaseException | None) -> str:
+    """The innermost line of ours where it was raised, as "prompts.py:48". Its text may quote what was sent."""
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    ours = [frame for frame in frames if "/gate/" in frame.filename] or frames[-1:]
+    return f"{PurePath(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
 
 
 class _Full(asyncio.Protocol):

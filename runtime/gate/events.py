@@ -9,8 +9,8 @@ import json
 import struct
 from typing import Any
 
-from runtime.gate.files import files_of_outputs
 from runtime.gate.ledger import Ledger
+from runtime.gate.results import Results, Run, cached_nodes, started_at
 
 PASSING = frozenset(
     {
@@ -29,10 +29,10 @@ FROM_CLIENT_BYTES = 16 * 1024
 class EventFilter:
     """What passes on one socket, in the order in which it comes."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, results: Results) -> None:
+        self._ledger, self._results = ledger, results
         self._runs_ours = False
-        self._cached: frozenset[str] = frozenset()
+        self._run: Run | None = None
 
     def text(self, frame: str) -> str | None:
         """The frame as it is passed on, or None. What a prompt of ours wrote is noted in the ledger."""
@@ -48,11 +48,16 @@ class EventFilter:
         if kind not in PASSING or not is_ours:
             return None
         if kind == "execution_cached":
-            self._cached = frozenset(map(str, content.get("nodes", ())))
+            self._run = Run(prompt_id, started_at(content), cached_nodes(content))
         elif kind == "executed":
-            is_new = str(content.get("node")) not in self._cached
-            self._ledger.make(prompt_id, files_of_outputs(content.get("output")), is_new=is_new)
+            self._note(prompt_id, str(content.get("node")), content.get("output"))
         return frame
+
+    def _note(self, prompt_id: str, node: str, output: Any) -> None:
+        if self._run is not None and self._run.prompt_id == prompt_id:
+            self._results.note(self._run, node, output)
+        else:
+            self._results.show(prompt_id, output)
 
     def binary(self, frame: bytes) -> bytes | None:
         """A whole picture of a prompt of ours (SaveImageWebsocket sends PNG), or None."""

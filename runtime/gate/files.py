@@ -46,8 +46,13 @@ def files_of_outputs(outputs: Any) -> Iterator[FileRef]:
 
 
 def texts_of_graph(graph: Mapping[str, Any]) -> Iterator[str]:
-    """Every text that an input of a graph holds: a file's name may be among them."""
-    for node in graph.values():
-        inputs = node.get("inputs") if isinstance(node, dict) else None
-        if isinstance(inputs, dict):
-            yield from (value for value in inputs.values() if isinstance(value, str))
+    """Every text that an input of a graph holds, in lists too: a file's name may be among them."""
+    values: list[Any] = [node.get("inputs") for node in graph.values() if isinstance(node, dict)]
+    while values:
+        match values.pop():
+            case str() as text:
+                yield text
+            case dict() as inner:
+                values.extend(inner.values())
+            case list() as inner:
+                values.extend(inner)

@@ -13,6 +13,9 @@ from runtime.gate.files import KINDS, FileRef
 
 log = structlog.get_logger("veilrun.gate")
 
+COARSE_SECONDS = 2.0
+"""How coarse the times of files are on some file systems."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -63,6 +66,19 @@ class Folders:
             if path.parent.resolve().is_relative_to(base) and path.is_file() and not path.is_symlink():
                 return path
         return None
+
+    def is_older(self, ref: FileRef, moment: float) -> bool:
+        """Whether it is known that the file was there before `moment`, in seconds since the epoch.
+
+        By the time of its last change on this disk, which a copy does not inherit.
+        """
+        path = self.path_of(ref)
+        if path is None:
+            return False
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            return max(stat.st_ctime, stat.st_mtime) < moment - COARSE_SECONDS
+        return False
 
     def delete(self, refs: Iterable[FileRef]) -> int:
         """Delete these files, and folders of theirs that are empty then. How many there were."""

@@ -31,7 +31,7 @@ class PromptRoutes:
         is_first = not self._ledger.owns(prompt_id)
         if is_first and await self._is_known(prompt_id):
             raise refused(web.HTTPConflict, "this id is taken by a prompt that did not come through this gate")
-        self._ledger.post(prompt_id, texts_of_graph(graph))
+        await self._cleaner.accept(prompt_id, texts_of_graph(graph))
         passed = {"prompt": graph, "prompt_id": prompt_id, "client_id": CLIENT + client_id}
         if isinstance(asked.get("extra_data"), dict):
             passed["extra_data"] = asked["extra_data"]

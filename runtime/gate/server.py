@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from runtime.anon.anonrc import private_folder
+from runtime.gate.answers import SIGNATURE
 from runtime.gate.cleaning import Cleaner
 from runtime.gate.door import MOST_CONNECTIONS, Turnstile, doorkeeper
 from runtime.gate.errors import UpstreamInvalid
@@ -18,6 +19,7 @@ from runtime.gate.folders import Folders
 from runtime.gate.ledger import Ledger
 from runtime.gate.media import MediaRoutes
 from runtime.gate.prompts import PromptRoutes
+from runtime.gate.results import Results
 from runtime.gate.routes import table
 from runtime.gate.sockets import SocketRoutes
 from runtime.gate.upstream import Upstream, is_usable
@@ -26,9 +28,6 @@ log = structlog.get_logger("veilrun.gate")
 
 HOST = "127.0.0.1"
 UPLOAD_BYTES = 100 * 1024 * 1024
-LINE_BYTES, FIELD_BYTES = 8 * 1024, 8 * 1024
-KEEP_ALIVE_SECONDS = 75.0
-"""As ComfyUI's own; a connection that never asks anything is closed after it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,9 @@ async def running_gate(
         stack.push_async_callback(server.close)
         ledger = Ledger(data_dir)
         stack.callback(ledger.close)
-        cleaner = Cleaner(server, ledger, folders, keep_minutes * 60)
-        sockets = SocketRoutes(server, ledger)
+        results = Results(ledger, folders)
+        cleaner = Cleaner(server, ledger, folders, results, keep_minutes * 60)
+        sockets = SocketRoutes(server, ledger, results)
         media = MediaRoutes(server, ledger, folders, cleaner, upload_bytes)
         app = web.Application(middlewares=[doorkeeper()], client_max_size=upload_bytes)
         app.add_routes(table(PromptRoutes(server, ledger, cleaner), media, FactRoutes(server), sockets))
@@ -83,14 +83,7 @@ async def running_gate(
 @contextlib.asynccontextmanager
 async def _listening(app: web.Application, port: int, most_connections: int) -> AsyncIterator[int]:
     """Serve `app`; the port."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
-        shutdown_timeout=1.0,
-        max_line_size=LINE_BYTES,
-        max_field_size=FIELD_BYTES,
-    )
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     try:
         assert runner.server is not None  # set up
@@ -105,8 +98,7 @@ async def _listening(app: web.Application, port: int, most_connections: int) -> 
 
 
 async def _sign(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Veilrun-Gate"] = "1"
-    response.headers["Server"] = "veilrun"  # and not which Python this machine has
+    response.headers.update(SIGNATURE)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

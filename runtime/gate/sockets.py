@@ -8,6 +8,7 @@ from runtime.gate.answers import refused
 from runtime.gate.events import EventFilter
 from runtime.gate.ledger import Ledger
 from runtime.gate.requests import SMALL_BYTES, identifier
+from runtime.gate.results import Results
 from runtime.gate.upstream import Upstream
 from runtime.transport import Socket, TransportError
 
@@ -15,8 +16,8 @@ from runtime.transport import Socket, TransportError
 class SocketRoutes:
     """The handler of GET /ws."""
 
-    def __init__(self, upstream: Upstream, ledger: Ledger) -> None:
-        self._upstream, self._ledger = upstream, ledger
+    def __init__(self, upstream: Upstream, ledger: Ledger, results: Results) -> None:
+        self._upstream, self._ledger, self._results = upstream, ledger, results
         self._stop = asyncio.Event()
 
     async def close(self, _: web.Application) -> None:
@@ -46,7 +47,7 @@ class SocketRoutes:
     async def _pass(self, upstream: Socket, downstream: web.WebSocketResponse) -> None:
         """Until one of the three ends: ComfyUI, the client, the gate."""
         tasks: list[asyncio.Task[object]] = [
-            asyncio.create_task(_to_client(upstream, downstream, EventFilter(self._ledger))),
+            asyncio.create_task(_to_client(upstream, downstream, EventFilter(self._ledger, self._results))),
             asyncio.create_task(_from_client(downstream, upstream)),
             asyncio.create_task(self._stop.wait()),
         ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from runtime.comfyui.client import SLOWEST_UPLOAD
 from runtime.gate import requests
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.comfyui import graphs
@@ -29,6 +30,33 @@ async def test_a_body_above_the_bound_does_not_pass(behind: Guarded, path: str) 
 async def test_a_head_above_the_bound_is_refused(behind: Guarded, path: str, headers: dict[str, str]) -> None:
     async with behind.session.get(behind.url + path, headers=headers) as answer:
         assert answer.status == 400
+        assert answer.headers["Veilrun-Gate"] == "1"
+        assert answer.headers["Server"] == "veilrun"
+        assert await answer.json() == {"error": "this is no request that the gate understands"}
+
+
+async def test_nothing_of_a_request_that_fails_is_logged(
+    behind: Guarded, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with behind.session.get(f"{behind.url}/prompt", headers={"X": "a-secret" * 1200}) as answer:
+        assert "a-secret" not in await answer.text()
+
+    assert "a-secret" not in caplog.text
+    told = capsys.readouterr()
+    assert "a-secret" not in told.out + told.err
+
+
+async def test_a_fault_of_the_gate_is_an_answer_of_the_gate(
+    behind: Guarded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind.gate.cleaner._ledger.close()
+
+    async with behind.session.get(f"{behind.url}/history/mine") as answer:
+        told = answer.status, await answer.json()
+
+    assert told == (500, {"error": "the gate has a fault of its own; its log says where"})
+    assert answer.headers["Veilrun-Gate"] == "1"
+    assert "ProgrammingError" in capsys.readouterr().out
 
 
 async def test_a_nest_of_brackets_is_refused(behind: Guarded) -> None:
@@ -37,7 +65,7 @@ async def test_a_nest_of_brackets_is_refused(behind: Guarded) -> None:
 
 
 async def test_a_body_that_does_not_arrive_is_given_up(behind: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "BODY_SECONDS", -requests.SMALL_BYTES / requests.SLOWEST_UPLOAD + 0.2)
+    monkeypatch.setattr(requests, "BODY_SECONDS", -requests.SMALL_BYTES / SLOWEST_UPLOAD + 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", behind.gate.port)
     writer.write(b"POST /free HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
 

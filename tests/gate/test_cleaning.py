@@ -1,13 +1,15 @@
 """What is left on the GPU host when a job is over: nothing, and nothing else is touched."""
 
+import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from runtime.comfyui import Prompt, WorkflowRejected, run_and_collect, run_prompt
+from runtime.comfyui import Prompt, UploadGone, WorkflowRejected, run_and_collect, run_prompt
 from runtime.gate import Folders, FoldersUnusable
 from runtime.gate.files import FileRef
 from runtime.sandbox.comfyui import SandboxComfyUI
@@ -274,3 +276,78 @@ def test_nothing_outside_its_folder_is_ever_deleted(tmp_path: Path, ref: FileRef
 
     assert Folders(output=output).delete([ref]) == 0
     assert (tmp_path / "secret").exists()
+
+
+async def test_a_result_of_somebody_else_stays_though_the_events_that_say_so_were_missed(behind: Guarded) -> None:
+    graph = graphs.still(5, prefix="theirs")
+    await run_and_collect(behind.near, Prompt("foreign", graph))
+    before = behind.files()
+    behind.comfyui.faults.withhold = {"execution_start", "execution_cached"}
+    await run_and_collect(behind.client, Prompt("mine", graph))
+
+    await behind.client.delete_history(["mine"])
+
+    assert behind.files() == before
+
+
+async def test_a_file_that_a_result_only_names_is_not_the_jobs_to_delete(behind: Guarded) -> None:
+    theirs, _ = await run_and_collect(behind.near, Prompt("foreign", graphs.still(1, prefix="theirs")))
+    file = behind.root / "output" / theirs.files[0].filename
+    hour_later = int((file.stat().st_ctime + 3600) * 1000)
+    await run_prompt(behind.client, Prompt("mine", graphs.still(2, prefix="veilrun/out")))
+    behind.gate.cleaner.learn(
+        "mine",
+        {
+            "outputs": {"show": {"images": [{"filename": file.name, "subfolder": "", "type": "output"}]}},
+            "status": {"messages": [["execution_start", {"prompt_id": "mine", "timestamp": hour_later}]]},
+        },
+    )
+
+    await behind.client.delete_history(["mine"])
+
+    assert behind.files() == [f"output/{file.name}"]
+
+
+async def test_a_job_that_comes_while_its_picture_goes_is_told_that_it_is_gone(
+    behind: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded = await behind.client.upload_image(await picture(behind, 1), "in.png")
+    await run_and_collect(behind.client, Prompt("first", edited(uploaded.reference, 1)))
+    begun, may_go_on = threading.Event(), threading.Event()
+    unlink = Path.unlink
+
+    def slowly(path: Path, missing_ok: bool = False) -> None:
+        begun.set()
+        may_go_on.wait(5)
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", slowly)
+        async with asyncio.timeout(10), asyncio.TaskGroup() as both:
+            both.create_task(behind.client.delete_history(["first"]))
+            await asyncio.to_thread(begun.wait, 5)
+            posting = both.create_task(_refusal(behind, Prompt("second", edited(uploaded.reference, 2))))
+            await asyncio.wait([posting], timeout=0.2)
+            may_go_on.set()
+
+    assert isinstance(posting.result(), UploadGone)
+
+
+async def test_pictures_that_nobody_used_go_though_comfyui_is_away(behind: Guarded) -> None:
+    await behind.client.upload_image(b"unused", "unused.png")
+    await behind.client.post_prompt("mine", graphs.still(1), "me")
+    await behind.comfyui.wait_for(lambda server: "mine" in server.finished)
+    await behind.comfyui.crash()
+
+    with pytest.raises(web.HTTPBadGateway):
+        await behind.gate.cleaner.sweep(keep_seconds=0)
+
+    assert "input/unused.png" not in behind.files()
+
+
+async def _refusal(behind: Guarded, prompt: Prompt) -> WorkflowRejected | None:
+    try:
+        await behind.client.post_prompt(prompt.prompt_id, prompt.graph, "me")
+    except WorkflowRejected as error:
+        return error
+    return None

@@ -9,7 +9,9 @@ import pytest
 
 from runtime.gate.events import EventFilter
 from runtime.gate.files import FileRef
+from runtime.gate.folders import Folders
 from runtime.gate.ledger import Ledger
+from runtime.gate.results import Results
 
 PICTURE = struct.pack(">II", 1, 2) + b"\x89PNG"
 PREVIEW = struct.pack(">II", 1, 1) + b"\xff\xd8"
@@ -22,28 +24,32 @@ def ledger(tmp_path: Path) -> Ledger:
     return ledger
 
 
+def filter_of(ledger: Ledger) -> EventFilter:
+    return EventFilter(ledger, Results(ledger, Folders()))
+
+
 def event(kind: str, **content: Any) -> str:
     return json.dumps({"type": kind, "data": content})
 
 
 @pytest.mark.parametrize("kind", ["executing", "progress", "executed", "execution_start", "execution_error"])
 def test_events_pass_by_whose_prompt_it_is(ledger: Ledger, kind: str) -> None:
-    assert EventFilter(ledger).text(event(kind, prompt_id="mine", node="a"))
-    assert EventFilter(ledger).text(event(kind, prompt_id="foreign", node="a")) is None
+    assert filter_of(ledger).text(event(kind, prompt_id="mine", node="a"))
+    assert filter_of(ledger).text(event(kind, prompt_id="foreign", node="a")) is None
 
 
 @pytest.mark.parametrize(
     "kind", ["progress", "executed", "execution_error", "execution_interrupted", "b_preview", "logs"]
 )
 def test_what_names_no_prompt_does_not_pass(ledger: Ledger, kind: str) -> None:
-    assert EventFilter(ledger).text(event(kind, node="a", text="a secret")) is None
+    assert filter_of(ledger).text(event(kind, node="a", text="a secret")) is None
 
 
 @pytest.mark.parametrize(
     "frame", ["", "{", "[]", "null", '"status"', '{"type": ["status"]}', '{"type": {}, "data": 1}']
 )
 def test_what_is_no_event_does_not_pass(ledger: Ledger, frame: str) -> None:
-    assert EventFilter(ledger).text(frame) is None
+    assert filter_of(ledger).text(frame) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,7 @@ def test_what_is_no_event_does_not_pass(ledger: Ledger, frame: str) -> None:
     ],
 )
 def test_a_picture_passes_only_while_an_own_prompt_runs(ledger: Ledger, told: list[str]) -> None:
-    passing = EventFilter(ledger)
+    passing = filter_of(ledger)
     for frame in told:
         passing.text(frame)
 
@@ -70,14 +76,14 @@ def test_a_picture_passes_only_while_an_own_prompt_runs(ledger: Ledger, told: li
     "frame", [PREVIEW, b"", b"\0\0\0\1", struct.pack(">II", 4, 2) + b"{}", struct.pack(">II", 3, 2)]
 )
 def test_previews_and_other_frames_do_not_compete_with_results(ledger: Ledger, frame: bytes) -> None:
-    passing = EventFilter(ledger)
+    passing = filter_of(ledger)
     passing.text(event("executing", prompt_id="mine", node="b"))
 
     assert passing.binary(frame) is None
 
 
 def test_what_a_prompt_wrote_is_noted_and_what_the_cache_answered_is_not_its_to_delete(ledger: Ledger) -> None:
-    passing = EventFilter(ledger)
+    passing = filter_of(ledger)
     passing.text(event("execution_cached", prompt_id="mine", nodes=["old"]))
     for node in ("old", "new"):
         passing.text(event("executed", prompt_id="mine", node=node, output={"images": [{"filename": f"{node}.png"}]}))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.gate.files import FileRef
+from runtime.gate.files import FileRef, texts_of_graph
 from runtime.gate.ledger import Ledger
 
 PROMPTS = st.sampled_from(["a", "b", "c"])
@@ -76,6 +76,12 @@ def test_an_input_is_known_by_its_whole_reference(ledger: Ledger, text: str) -> 
     ledger.post("mine", [text])
 
     assert ledger.left_by("mine") == [FileRef.parse(text)]
+
+
+def test_a_picture_among_others_in_a_list_is_an_input_too() -> None:
+    several = {"load": {"class_type": "LoadImages", "inputs": {"images": {"__value__": ["a.png", ["b.png"]]}}}}
+
+    assert set(texts_of_graph(several)) == {"a.png", "b.png"}
 
 
 @given(STEPS)
