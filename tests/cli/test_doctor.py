@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from runtime.leaks.scenarios import SCENARIOS
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.cli.conftest import Shell, registry
@@ -41,6 +43,8 @@ async def test_the_leak_check_gives_a_line_for_each_scenario(shell: Shell, tmp_p
     done = await shell.run("doctor", "--leaks", "--json", VEILRUN_STATE_DIR=str(tmp_path / "state"))
     lines = [line for line in json.loads(done.out)["lines"] if line["subject"] == "leaks"]
 
+    if "not checked" in lines[-1]["text"]:
+        pytest.skip(lines[-1]["text"])
     assert {line["level"] for line in lines} == {"ok"}
     assert len(lines) == len(SCENARIOS) + 1
     assert "0 packets and 0 DNS questions outside the proxy" in lines[-1]["text"]

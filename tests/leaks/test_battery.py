@@ -48,7 +48,7 @@ def test_no_right_of_roots_is_needed() -> None:
     assert len(findings) == len(SCENARIOS)
 
 
-async def test_a_machine_that_forbids_namespaces_is_told_what_to_allow() -> None:
+async def test_a_machine_that_forbids_namespaces_is_told_what_to_allow(findings: dict[str, Finding]) -> None:
     """The bound on user namespaces is set to 0 for the process, in a user namespace that root of the machine made."""
     forbid = (
         "unshare",
@@ -64,7 +64,7 @@ async def test_a_machine_that_forbids_namespaces_is_told_what_to_allow() -> None
             pass
 
 
-async def test_a_machine_without_tun_says_so() -> None:
+async def test_a_machine_without_tun_says_so(findings: dict[str, Finding]) -> None:
     hide = (
         "unshare",
         "--user",
