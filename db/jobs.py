@@ -14,6 +14,13 @@ from db import events
 State: TypeAlias = Literal["queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead"]
 OPEN_STATES: tuple[State, ...] = ("queued", "placed", "running")
 
+TURN_SECONDS = 600.0
+"""How much later a job ranks for each job that its user has open already. That is what makes users take turns: somebody's
+second job lets pass who comes within ten minutes with a first one, and nobody who comes after that."""
+
+PRIORITY_SECONDS = 60.0
+"""How much earlier a job ranks for each step of priority, which goes from -10 to 10."""
+
 USER_LOCK = 0x7573  # first key of the advisory locks under which a user's jobs are counted
 
 
@@ -21,7 +28,8 @@ USER_LOCK = 0x7573  # first key of the advisory locks under which a user's jobs 
 class NewJob:
     """What dispatch knows of a job. `arguments` holds every parameter's value, the seed included.
 
-    dedupe_key: a second job with the same key is not queued. delay_seconds: earliest start from now.
+    dedupe_key: a second job with the same key is not queued, ever; unique_key: not while that one is open.
+    delay_seconds: earliest start from now. size_class: see `runtime.scheduler.timings`.
     """
 
     command_id: int
@@ -29,6 +37,7 @@ class NewJob:
     arguments: Mapping[str, Any]
     variant: str | None = None
     model_set: str = ""
+    size_class: str = ""
     max_attempts: int = 3
     chat_id: int | None = None
     user_id: int | None = None
@@ -37,6 +46,7 @@ class NewJob:
     media_group_id: str | None = None
     language: str | None = None
     dedupe_key: str | None = None
+    unique_key: str | None = None
     priority: int = 0
     delay_seconds: float = 0.0
 
@@ -87,12 +97,16 @@ COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat
     prompt_id, progress, error, error_detail, status_message_id, created_at, placed_at, started_at, ended_at"""
 
 INSERT = """
-    insert into jobs (command_id, command, variant, arguments, model_set, max_attempts, chat_id, user_id, message_id,
-                      thread_id, media_group_id, language, dedupe_key, priority, run_at)
-    values (%(command_id)s, %(command)s, %(variant)s, %(arguments)s, %(model_set)s, %(max_attempts)s, %(chat_id)s,
-            %(user_id)s, %(message_id)s, %(thread_id)s, %(media_group_id)s, %(language)s, %(dedupe_key)s,
-            %(priority)s, now() + make_interval(secs => %(delay_seconds)s))
-    on conflict (dedupe_key) do nothing
+    insert into jobs (command_id, command, variant, arguments, model_set, size_class, max_attempts, chat_id, user_id,
+                      message_id, thread_id, media_group_id, language, dedupe_key, unique_key, priority, run_at, is_due,
+                      rank_at)
+    values (%(command_id)s, %(command)s, %(variant)s, %(arguments)s, %(model_set)s, %(size_class)s, %(max_attempts)s,
+            %(chat_id)s, %(user_id)s, %(message_id)s, %(thread_id)s, %(media_group_id)s, %(language)s, %(dedupe_key)s,
+            %(unique_key)s, %(priority)s, now() + make_interval(secs => %(delay_seconds)s), %(delay_seconds)s <= 0,
+            now() + make_interval(secs => %(delay_seconds)s - %(priority)s * %(priority_seconds)s
+                + %(turn_seconds)s * (select count(*) from jobs where user_id = %(user_id)s
+                                        and state in ('queued', 'placed', 'running'))))
+    on conflict do nothing
     returning id
 """
 
@@ -103,8 +117,9 @@ INSERT_INPUTS = """
 
 
 async def insert(connection: AsyncConnection, job: NewJob, inputs: Sequence[int] = ()) -> int | None:
-    """Queue `job` with the artifacts `inputs`, in order. The new id, or None if its dedupe key is taken."""
+    """Queue `job` with the artifacts `inputs`, in order. The new id, or None if its dedupe or unique key is taken."""
     values = {name: getattr(job, name) for name in NewJob.__slots__} | {"arguments": Jsonb(dict(job.arguments))}
+    values |= {"turn_seconds": TURN_SECONDS, "priority_seconds": PRIORITY_SECONDS}
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(INSERT, values)
         job_id: int | None = await cursor.fetchone()
@@ -187,8 +202,7 @@ async def position(connection: AsyncConnection, job_id: int) -> int | None:
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(
             """select count(*) from jobs as me join jobs as other on other.state = 'queued'
-                   and (other.priority > me.priority or other.priority = me.priority
-                        and (other.run_at, other.id) <= (me.run_at, me.id))
+                   and (other.rank_at, other.id) <= (me.rank_at, me.id)
                where me.id = %s and me.state = 'queued' group by me.id""",
             (job_id,),
         )
@@ -281,7 +295,7 @@ async def swap_status_message(connection: AsyncConnection, job_id: int, message_
 async def replay(connection: AsyncConnection, job_id: int) -> bool:
     """Put a failed or dead job back into the queue with fresh attempts. False if it is neither."""
     cursor = await connection.execute(
-        """update jobs set state = 'queued', attempt = 0, run_at = now(), fence = fence + 1, woken_at = null,
+        """update jobs set state = 'queued', attempt = 0, run_at = now(), rank_at = now(), is_due = true, fence = fence + 1, woken_at = null,
                cancel_requested = false, prompt_id = null, backend = null, progress = null, error = null,
                error_detail = null, ended_at = null, status_message_id = null
            where id = %s and state in ('failed', 'dead')""",

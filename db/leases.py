@@ -139,7 +139,8 @@ REQUEUE = f"""
     with released as (
         update jobs set state = case when cancel_requested then 'cancelled' else 'queued' end,
             ended_at = case when cancel_requested then now() end,
-            run_at = now() + make_interval(secs => %(delay)s), backend = null,
+            run_at = now() + make_interval(secs => %(delay)s), is_due = %(delay)s <= 0, backend = null,
+            began_at = null, recall_requested = false,
             prompt_id = null, woken_at = null, lease_owner = null, lease_until = null, progress = null,
             max_attempts = max_attempts + case when %(counts)s then 0 else 1 end,
             fence = fence + 1, error = %(error)s, error_detail = %(detail)s

@@ -38,29 +38,43 @@ class BackendState:
     warm_model_set: str | None
     missing: Mapping[str, str]
     checked_at: datetime | None
+    round_trip_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that may start, as of `seen_at`, the database's clock."""
+    """A job that may start, as of `seen_at`, the database's clock. near: backends that hold an input of it."""
 
     id: int
     command: str
     variant: str | None
     model_set: str
+    size_class: str
     user_id: int | None
-    priority: int
     queued_at: datetime
+    rank_at: datetime
+    recalls: int
+    near: Sequence[str]
     seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRow:
-    """A place in a backend's pipeline; `job_id` None = free."""
+    """A place in a backend's pipeline; `job_id` None = free, and then nothing else is told."""
 
     backend: str
     position: int
     job_id: int | None
+    command: str | None
+    variant: str | None
+    model_set: str | None
+    size_class: str | None
+    user_id: int | None
+    placed_at: datetime | None
+    rank_at: datetime | None
+    began_at: datetime | None
+    recalls: int | None
+    is_leaving: bool | None
 
 
 async def sync_backends(connection: AsyncConnection, backends: Sequence[BackendRow]) -> None:
@@ -131,22 +145,36 @@ async def set_warm(connection: AsyncConnection, backend: str, model_set: str) ->
     await connection.execute("update backends set warm_model_set = %s where name = %s", (model_set, backend))
 
 
+DUE = "update jobs set is_due = true where state = 'queued' and not is_due and run_at <= now()"
+
+# The buckets are found one by one along the index, and of each only the first jobs are read: neither the number of jobs
+# that wait nor that of all jobs ever makes a difference.
 WAITING = """
-    select id, command, variant, model_set, user_id, priority, run_at as queued_at, now() as seen_at
-    from (select id, command, variant, model_set, user_id, priority, run_at,
-              row_number() over (partition by command, variant order by priority desc, run_at, id) as place
-          from jobs where state = 'queued' and run_at <= now()) as due
-    where place <= %s order by priority desc, run_at, id
+    with recursive buckets as (
+        (select bucket from jobs where state = 'queued' and is_due order by bucket limit 1)
+        union all
+        select (select jobs.bucket from jobs where state = 'queued' and is_due and jobs.bucket > buckets.bucket
+                order by jobs.bucket limit 1)
+        from buckets where buckets.bucket is not null)
+    select first.id, command, variant, model_set, size_class, user_id, run_at as queued_at, rank_at, recalls,
+        array(select distinct artifacts.backend from job_inputs join artifacts on artifacts.id = artifact_id
+              where job_inputs.job_id = first.id and artifacts.backend is not null) as near, now() as seen_at
+    from buckets cross join lateral (
+        select * from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
+        order by rank_at, id limit %s) as first
+    order by rank_at, first.id
 """
 SLOTS = """
-    select slots.backend, position, case when jobs.state in ('placed', 'running') then jobs.id end as job_id
-    from slots left join jobs on jobs.id = slots.job_id order by position, slots.backend
+    select slots.backend, position, jobs.id as job_id, command, variant, model_set, size_class, user_id, placed_at,
+        rank_at, began_at, recalls, cancel_requested or recall_requested as is_leaving
+    from slots left join jobs on jobs.id = slots.job_id and jobs.state in ('placed', 'running')
+    order by position, slots.backend
 """
 BACKENDS = """
-    select name, device, vram_gb, health, health_reason, comfyui_version, warm_model_set, missing, checked_at
+    select name, device, vram_gb, case when drained_at is not null then 'drained' else health end as health,
+        health_reason, comfyui_version, warm_model_set, missing, checked_at, round_trip_seconds
     from backends order by name
 """
-BUSY = "select command, count(*) from jobs where state in ('placed', 'running') group by command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +187,6 @@ class Snapshot:
     waiting: Sequence[Waiting]
     slots: Sequence[SlotRow]
     backends: Sequence[BackendState]
-    busy_by_command: Mapping[str, int]
 
 
 async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
@@ -173,13 +200,11 @@ async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
     async with connection.pipeline():
         await connection.execute("set local synchronous_commit = off")
         await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+        await connection.execute(DUE)
         await waiting.execute(WAITING, (window,))
         await slots.execute(SLOTS)
         await backends.execute(BACKENDS)
-        busy = await connection.execute(BUSY)
-        return Snapshot(
-            await waiting.fetchall(), await slots.fetchall(), await backends.fetchall(), dict(await busy.fetchall())
-        )
+        return Snapshot(await waiting.fetchall(), await slots.fetchall(), await backends.fetchall())
 
 
 PLACE = """

@@ -27,7 +27,7 @@ class Shown:
 
 
 WATCHED = """
-    with line as (select id, row_number() over (order by priority desc, run_at, id) as position
+    with line as (select id, row_number() over (order by rank_at, id) as position
                   from jobs where state = 'queued')
     select jobs.id as job_id, chat_id, state, position from jobs left join line using (id)
     where status_message_id is not null and chat_id is not null
@@ -50,7 +50,7 @@ async def positions(connection: AsyncConnection) -> Mapping[int, int]:
     """Job id -> place in the queue, 1 = next, of every waiting job with a status message."""
     cursor = await connection.execute(
         """select id, position
-           from (select id, status_message_id, row_number() over (order by priority desc, run_at, id) as position
+           from (select id, status_message_id, row_number() over (order by rank_at, id) as position
                  from jobs where state = 'queued') as line
            where status_message_id is not null"""
     )

@@ -3,15 +3,17 @@
 from runtime.registry.errors import PluginFailed, PluginUnusable, Problem, RegistryInvalid
 from runtime.registry.load import BUILT_IN, load_registry
 from runtime.registry.plugins import PluginState
-from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Registry, Traces
+from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Override, QueueLimits, Registry, Traces
 
 __all__ = [
     "BUILT_IN",
     "Access",
     "BackendConfig",
     "LoadedCommand",
+    "Override",
     "PluginFailed",
     "PluginState",
+    "QueueLimits",
     "PluginUnusable",
     "Problem",
     "Registry",

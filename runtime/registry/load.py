@@ -17,7 +17,7 @@ from runtime.registry.plugins import (
     load_plugin,
     origin,
 )
-from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Registry
+from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Override, QueueLimits, Registry
 from runtime.registry.schema import AffinitySection, LimitsSection, PluginSection
 
 BUILT_IN = ("start", "help", "cancel", "status", "privacy", "forget", "settings")
@@ -54,7 +54,7 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
         for command in plugin.commands:
             merged, found = _merged(document, plugin, command, section)
             problems += found
-            commands[command.name] = LoadedCommand(merged, name, plugin.version, section.config)
+            commands[command.name] = LoadedCommand(merged, name, plugin.version, section.config, section.priority)
             owners |= dict.fromkeys((command.name, *command.aliases), name)
         loaded.append(plugin)
         names = tuple(command.name for command in plugin.commands)
@@ -65,6 +65,7 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
         path=path,
         backends=_backends(document, path),
         access=_access(document),
+        limits=QueueLimits(**document.content.limits.model_dump()),
         commands=commands,
         plugins=(*states, *(_not_enabled(name, installed) for name in _not_named(states, installed))),
         loaded=tuple(loaded),
@@ -195,6 +196,10 @@ def _backends(document: Document, path: Path) -> tuple[BackendConfig, ...]:
             client_key_file=path.parent / b.client_key_file if b.client_key_file else None,
             isolation=b.isolation,
             traces=b.traces,
+            pin=tuple(b.pin),
+            limits=dict(b.limits),
+            idle_minutes=b.idle_minutes,
+            overrides={name: Override(given.class_type, dict(given.inputs)) for name, given in b.overrides.items()},
         )
         for b in document.content.backends
     )

@@ -19,12 +19,35 @@ Traces: TypeAlias = Literal["none", "temp", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """The node class that stands in for another on one backend, and inputs that it gets as well."""
+
+    class_type: str
+    inputs: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """Bounds of the whole deployment; None = no bound.
+
+    queued, queued_per_user: jobs that wait, of all and of one user. running_per_user: jobs of one user on backends.
+    """
+
+    queued: int | None = None
+    queued_per_user: int | None = None
+    running_per_user: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BackendConfig:
     """One ComfyUI server as the operator describes it.
 
     lookahead: prompts that wait beside the one that runs. client_key_file: our private key for a hidden service, None
     if it is open to everyone. isolation: what shares circuits, all of us or each user alone. traces: what a job may
     leave on the backend's disk and in its history, see `runtime.worker.traces`.
+    pin: commands (`flux`, `flux --dev`) whose weights stay loaded there: no other weights are; empty = any command.
+    limits: command -> most jobs of it there at a time. idle_minutes: after so long without a job its weights are let
+    go, None = never. overrides: node class -> what stands in for it there.
     """
 
     name: str
@@ -37,6 +60,10 @@ class BackendConfig:
     client_key_file: Path | None = None
     isolation: Literal["backend", "user"] = "backend"
     traces: Traces = "temp"
+    pin: tuple[str, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    idle_minutes: float | None = None
+    overrides: Mapping[str, Override] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +91,16 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class LoadedCommand:
-    """A command that can be used, with the registry's defaults, limits and affinity merged in."""
+    """A command that can be used, with the registry's defaults, limits and affinity merged in.
+
+    priority: of its jobs among those whose turn it is, higher first.
+    """
 
     command: Command
     plugin: str
     plugin_version: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,6 +110,7 @@ class Registry:
     path: Path
     backends: tuple[BackendConfig, ...] = ()
     access: Access = Access()
+    limits: QueueLimits = QueueLimits()
     commands: Mapping[str, LoadedCommand] = field(default_factory=dict)
     plugins: tuple[PluginState, ...] = ()
     loaded: tuple[LoadedPlugin, ...] = ()

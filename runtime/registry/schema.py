@@ -33,6 +33,13 @@ class AccessSection(Section):
     admins: list[int] = []
 
 
+class OverrideSection(Section):
+    """What a node class is exchanged for on one backend, and inputs that the new node gets as well."""
+
+    class_type: str = Field(min_length=1)
+    inputs: dict[str, str | int | float | bool] = {}
+
+
 class BackendSection(Section):
     """One ComfyUI server."""
 
@@ -46,6 +53,10 @@ class BackendSection(Section):
     client_key_file: str | None = None
     isolation: Literal["backend", "user"] = "backend"
     traces: Literal["none", "temp", "keep"] = "temp"
+    pin: list[str] = []
+    limits: dict[Word, Annotated[int, Field(ge=1)]] = {}
+    idle_minutes: float | None = Field(default=None, gt=0)
+    overrides: dict[str, OverrideSection] = {}
 
     @field_validator("url")
     @classmethod
@@ -107,6 +118,15 @@ class PluginSection(Section):
     affinity: AffinitySection = AffinitySection()
     defaults: dict[str, Any] = {}
     config: dict[str, Any] = {}
+    priority: int = Field(default=0, ge=-10, le=10)
+
+
+class QueueSection(Section):
+    """Bounds of the whole deployment; None means no bound."""
+
+    queued: int | None = Field(default=1000, ge=1)
+    queued_per_user: int | None = Field(default=20, ge=1)
+    running_per_user: int | None = Field(default=None, ge=1)
 
 
 class RegistryFile(Section):
@@ -114,6 +134,7 @@ class RegistryFile(Section):
 
     version: int
     access: AccessSection = AccessSection()
+    limits: QueueSection = QueueSection()
     backends: list[BackendSection] = []
     plugins: dict[Word, PluginSection] = {}
 
@@ -146,6 +167,8 @@ def known_keys(path: tuple[int | str, ...]) -> tuple[str, ...]:
     """The keys that may stand at `path` of the file, for suggestions."""
     model: type[Section] | None = RegistryFile
     sections: dict[str, type[Section]] = {"access": AccessSection, "limits": LimitsSection, "affinity": AffinitySection}
+    if path == ("limits",):
+        return tuple(QueueSection.model_fields)
     if path[:1] == ("backends",) and len(path) > 1:
         model = BackendSection
     elif path[:1] == ("plugins",) and len(path) == 2:

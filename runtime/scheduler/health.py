@@ -18,7 +18,7 @@ from runtime.api import VeilrunError, Workflow
 from runtime.comfyui import BackendError, Catalogue, PathAway, check_graph
 from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend, Fleet
-from runtime.scheduler.place import command_key
+from runtime.scheduler.view import command_key
 
 log = structlog.get_logger("veilrun.health")
 

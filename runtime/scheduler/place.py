@@ -5,97 +5,31 @@ First come, first served among jobs of the same priority; a job that has to wait
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-
-@dataclass(frozen=True, slots=True)
-class QueuedJob:
-    """A job that may start, with what its command demands of a backend.
-
-    vram_gb in GiB. concurrency: jobs of this command on all backends together, None = no bound. queued_at: since when
-    it may start. queue_seconds: longest wait from then, None = no bound.
-    """
-
-    id: int
-    command: str
-    queued_at: datetime
-    user_id: int | None = None
-    variant: str | None = None
-    model_set: str = ""
-    vram_gb: float = 0.0
-    labels: frozenset[str] = frozenset()
-    prefer: tuple[str, ...] = ()
-    concurrency: int | None = None
-    priority: int = 0
-    queue_seconds: float | None = None
-
-    @property
-    def key(self) -> str:
-        """How `Slot.missing` names the command: `flux`, or `flux --dev`."""
-        return command_key(self.command, self.variant)
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One place in a backend's pipeline: taken, or free for a job.
-
-    away: why the backend takes no jobs now ("is away"), None if it does. missing: command -> what it lacks for it.
-    """
-
-    backend: str
-    position: int
-    vram_gb: float
-    device: str = ""
-    labels: frozenset[str] = frozenset()
-    is_free: bool = True
-    away: str | None = None
-    warm_model_set: str | None = None
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A job gets a slot; `reason` says why this one."""
-
-    job_id: int
-    backend: str
-    position: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """placements: in the order of the queue. waiting: job -> why it waits. expired: jobs that waited too long.
-
-    hopeless: job -> why no backend can ever run it as things are; waiting would not help.
-    """
-
-    placements: tuple[Placement, ...] = ()
-    waiting: Mapping[int, str] = field(default_factory=dict)
-    expired: tuple[int, ...] = ()
-    hopeless: Mapping[int, str] = field(default_factory=dict)
-
-
-def command_key(command: str, variant: str | None) -> str:
-    """A command with its variant as the user writes it: `flux --dev`."""
-    return f"{command} --{variant}" if variant else command
+from runtime.scheduler.timings import Timings
+from runtime.scheduler.view import Decision, Placement, QueuedJob, Slot
 
 
 def place(
-    queued: Sequence[QueuedJob], slots: Sequence[Slot], *, busy_by_command: Mapping[str, int], now: datetime
+    queued: Sequence[QueuedJob],
+    slots: Sequence[Slot],
+    *,
+    now: datetime,
+    timings: Timings = Timings(),  # noqa: B008 - a frozen value
+    running_per_user: int | None = None,
 ) -> Decision:
     """Give the free slots to the waiting jobs, and say of every other job why it waits.
 
-    busy_by_command: command -> jobs that hold a slot already, for its limit of concurrency.
+    timings: what runs and loads took. running_per_user: most jobs of one user on all backends, None = no bound.
     """
     fleet = _Fleet(slots)
-    busy = Counter(busy_by_command)
+    busy = Counter(slot.held.command for slot in slots if slot.held)
     placements: list[Placement] = []
     waiting: dict[int, str] = {}
     expired: list[int] = []
     hopeless: dict[int, str] = {}
-    for job in sorted(queued, key=lambda job: (-job.priority, job.queued_at, job.id)):
+    for job in sorted(queued, key=lambda job: (job.rank_at, job.id)):
         slot = None
         if job.concurrency is None or busy[job.command] < job.concurrency:
             slot = fleet.best_slot(job)

@@ -16,7 +16,8 @@ from db import placement
 from db.leases import Wakeup
 from db.pool import Pool
 from runtime.registry import BackendConfig, Registry
-from runtime.scheduler.place import Decision, QueuedJob, Slot, place
+from runtime.scheduler.place import place
+from runtime.scheduler.view import Decision, Held, QueuedJob, Slot, command_key
 
 log = structlog.get_logger("veilrun.scheduler")
 
@@ -71,8 +72,8 @@ async def _decide(connection: AsyncConnection, registry: Registry) -> list[Wakeu
     decision = place(
         queued,
         _slots(seen.slots, seen.backends, registry.backends),
-        busy_by_command=seen.busy_by_command,
         now=seen.waiting[0].seen_at,
+        running_per_user=registry.limits.running_per_user,
     )
     return await _write(connection, decision, {job.id: job for job in queued})
 
@@ -99,21 +100,42 @@ def _queued(row: placement.Waiting, registry: Registry) -> QueuedJob:
     """The job with its command's demands; a command that is gone meanwhile is placed anywhere, and fails there."""
     loaded = registry.commands.get(row.command)
     if loaded is None or row.variant not in (None, *(variant.name for variant in loaded.command.variants)):
-        return QueuedJob(id=row.id, command=row.command, queued_at=row.queued_at, priority=row.priority)
+        return QueuedJob(id=row.id, command=row.command, queued_at=row.queued_at, rank_at=row.rank_at)
     affinity, limits = loaded.command.affinity_of(row.variant), loaded.command.limits
     return QueuedJob(
         id=row.id,
         command=row.command,
         queued_at=row.queued_at,
+        rank_at=row.rank_at,
         user_id=row.user_id,
         variant=row.variant,
         model_set=row.model_set,
+        size_class=row.size_class,
         vram_gb=affinity.vram_gb,
         labels=affinity.labels,
         prefer=affinity.prefer,
         concurrency=limits.concurrency,
-        priority=row.priority,
         queue_seconds=limits.queue_seconds,
+        near=frozenset(row.near),
+        recalls=row.recalls,
+    )
+
+
+def _held(row: placement.SlotRow) -> Held | None:
+    if row.job_id is None or row.command is None or row.placed_at is None or row.rank_at is None:
+        return None
+    return Held(
+        job_id=row.job_id,
+        key=command_key(row.command, row.variant),
+        command=row.command,
+        placed_at=row.placed_at,
+        rank_at=row.rank_at,
+        user_id=row.user_id,
+        model_set=row.model_set or "",
+        size_class=row.size_class or "",
+        began_at=row.began_at,
+        recalls=row.recalls or 0,
+        is_leaving=bool(row.is_leaving),
     )
 
 
@@ -136,10 +158,12 @@ def _slots(
                 vram_gb=config.vram_gb,
                 device=config.device,
                 labels=config.labels,
-                is_free=row.job_id is None,
+                held=_held(row),
                 away=AWAY.get(state.health),
                 warm_model_set=state.warm_model_set,
                 missing=state.missing,
+                limits=config.limits,
+                round_trip_seconds=state.round_trip_seconds or 0.0,
             )
         )
     return slots

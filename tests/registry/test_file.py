@@ -159,7 +159,7 @@ def test_every_problem_is_named_at_once_in_the_order_of_the_file(load: Load) -> 
         ),
         (b"version: 1\nplugins: {a b: {}}\n", 2, "'a b' is no name; use letters, digits, - _ and ."),
         (b"version: 1\nplugins: {flux: {enabled: yes}}\n", 2, "'yes' is neither true nor false; write true or false"),
-        (b"version: 1\n7: x\n", 2, "unknown key '7'; allowed here: version, access, backends, plugins"),
+        (b"version: 1\n7: x\n", 2, "unknown key '7'; allowed here: version, access, limits, backends, plugins"),
         (b"version: 1\naccess: {default: allow}\n", 2, "'allow' is not allowed; write 'deny' or 'public'"),
         (b"version: 1\naccess: {admins: 5}\n", 2, "5 does not fit here; write a list"),
         (b"version: 1\naccess:\n  allow_users:\n    - 5\n    - '6'\n", 5, "access.allow_users[1]: '6' is not a number"),

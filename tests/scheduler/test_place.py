@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.scheduler.place import Decision, QueuedJob, Slot, place
+from runtime.scheduler.place import place
+from runtime.scheduler.view import Decision, QueuedJob, Slot
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COMMANDS = ("flux", "qwen", "wan")
