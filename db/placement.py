@@ -73,6 +73,7 @@ class SlotRow:
     placed_at: datetime | None
     rank_at: datetime | None
     began_at: datetime | None
+    is_cold: bool | None
     recalls: int | None
     is_leaving: bool | None
 
@@ -166,7 +167,7 @@ WAITING = """
 """
 SLOTS = """
     select slots.backend, position, jobs.id as job_id, command, variant, model_set, size_class, user_id, placed_at,
-        rank_at, began_at, recalls, cancel_requested or recall_requested as is_leaving
+        rank_at, began_at, is_cold, recalls, cancel_requested or recall_requested as is_leaving
     from slots left join jobs on jobs.id = slots.job_id and jobs.state in ('placed', 'running')
     order by position, slots.backend
 """
@@ -213,7 +214,7 @@ PLACE = """
                     and not exists (select from jobs where jobs.id = job_id and state in ('placed', 'running'))
                   for update),
     placed as (update jobs set state = 'placed', fence = fence + 1, backend = slot.backend, placement = %(reason)s,
-                   placed_at = now(), woken_at = now()
+                   placed_at = now(), woken_at = now(), is_cold = %(is_cold)s
                from slot where id = %(job_id)s and state = 'queued' returning id, fence),
     taken as (update slots set job_id = placed.id from placed
               where backend = %(backend)s and position = %(position)s),
@@ -222,13 +223,19 @@ PLACE = """
 """
 
 
-async def place(connection: AsyncConnection, job_id: int, backend: str, position: int, reason: str) -> int | None:
-    """Give the free slot to the waiting job. The fence of its wake-up, or None if the job does not wait any more."""
+async def place(
+    connection: AsyncConnection, job_id: int, backend: str, position: int, reason: str, *, is_cold: bool = False
+) -> int | None:
+    """Give the free slot to the waiting job. The fence of its wake-up, or None if the job does not wait any more.
+
+    is_cold: its weights have to be loaded there.
+    """
     values = {
         "job_id": job_id,
         "backend": backend,
         "position": position,
         "reason": reason,
+        "is_cold": is_cold,
         "data": Jsonb({"backend": backend}),
         "channel": events.CHANNEL,
         "payload": json.dumps({"job": job_id, "kind": "placed", "backend": backend}),

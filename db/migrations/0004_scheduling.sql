@@ -11,7 +11,8 @@ alter table jobs
     add column recalls          smallint    not null default 0,
     add column expected_at      timestamptz,
     add column promised_at      timestamptz,
-    add column began_at         timestamptz;
+    add column began_at         timestamptz,
+    add column is_cold          boolean     not null default false;
 create index jobs_waiting on jobs (bucket, rank_at, id) where state = 'queued' and is_due;
 create index jobs_for_later on jobs (run_at) where state = 'queued' and not is_due;
 create index jobs_held on jobs (backend) where state in ('placed', 'running');
@@ -72,3 +73,15 @@ create table breakers (
     error     text,
     primary key (backend, bucket)
 );
+
+-- How often it was opened since the command last worked there, and when it failed last. What GET /system_stats tells of
+-- the cards, and in words what does not fit the registry.
+alter table breakers add column openings smallint not null default 0, add column failed_at timestamptz not null default now();
+alter table backends add column devices jsonb not null default '[]', add column doubt text;
+
+-- input_count: of how many media the job was asked for, which expire before it may. is_hook_owed: it ended with no worker
+-- at hand, and its plugins have not been told of it yet.
+alter table jobs
+    add column input_count  smallint not null default 0,
+    add column is_hook_owed boolean  not null default false;
+create index jobs_hook_owed on jobs (id) where is_hook_owed;

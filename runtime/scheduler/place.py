@@ -1,14 +1,37 @@
 """Which waiting job gets which place on which GPU: values in, values out. No clock, no database, no log.
 
-First come, first served among jobs of the same priority; a job that has to wait never holds up one that fits elsewhere.
+Jobs are taken in the order of their ranks, in which users take turns. Each goes where its run is expected to end first:
+on a GPU that has a place now, or behind what a busy one still has to do, and then it waits for that one. Before a GPU
+drops the weights it holds, the waiting jobs that need them go first.
+
+Nobody starves: a job is never passed over on a GPU that it could use for one that ranks more than OVERTAKING_SECONDS
+after it.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+import math
+from bisect import insort
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
+from datetime import datetime
 
+from runtime.scheduler.gpus import Fleet, Gpu, Kind, suits
+from runtime.scheduler.reasons import because, bounded, lament, praise
 from runtime.scheduler.timings import Timings
 from runtime.scheduler.view import Decision, Placement, QueuedJob, Slot
+
+OVERTAKING_SECONDS = 300.0
+"""How much later a job may rank and still go first on a GPU that both could use."""
+
+PREFERENCE_SECONDS = 60.0
+"""Among GPUs that have a place: how much sooner a run has to end to outweigh one step of its command's preference."""
+
+SWAP_WEIGHT = 1.5
+"""A load counts so many times its seconds: the weights that it drives out will have to be loaded again."""
+
+TIE_SECONDS = 1.0
+"""Ends that are no further apart are the same, and the backend that holds an input of the job wins."""
+
+_NEVER = (math.inf, 0.0, "")
 
 
 def place(
@@ -21,114 +44,227 @@ def place(
 ) -> Decision:
     """Give the free slots to the waiting jobs, and say of every other job why it waits.
 
+    queued: a job that is not among them must rank after all of its command that are.
     timings: what runs and loads took. running_per_user: most jobs of one user on all backends, None = no bound.
     """
-    fleet = _Fleet(slots)
-    busy = Counter(slot.held.command for slot in slots if slot.held)
-    placements: list[Placement] = []
-    waiting: dict[int, str] = {}
-    expired: list[int] = []
-    hopeless: dict[int, str] = {}
-    for job in sorted(queued, key=lambda job: (job.rank_at, job.id)):
-        slot = None
-        if job.concurrency is None or busy[job.command] < job.concurrency:
-            slot = fleet.best_slot(job)
-        if slot is not None:
-            placements.append(Placement(job.id, slot.backend, slot.position, fleet.praise(slot, job)))
-            fleet.take(slot, job)
-            busy[job.command] += 1
-        elif fleet.is_hopeless(job):
-            hopeless[job.id] = fleet.lament(job)
-        elif job.queue_seconds is not None and now - job.queued_at > timedelta(seconds=job.queue_seconds):
-            expired.append(job.id)
-        elif job.concurrency is not None and busy[job.command] >= job.concurrency:
-            waiting[job.id] = f"waiting for another {job.command} job to end ({job.concurrency} at a time)"
-        else:
-            waiting[job.id] = fleet.lament(job)
-    return Decision(tuple(placements), waiting, tuple(expired), hopeless)
+    return _Round(queued, slots, now, timings, running_per_user).decide()
 
 
-class _Fleet:
-    """The slots, as they fill up during one decision."""
+class _Round:
+    """One decision in the making."""
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
+    def __init__(
+        self,
+        queued: Sequence[QueuedJob],
+        slots: Sequence[Slot],
+        now: datetime,
+        timings: Timings,
+        running_per_user: int | None,
+    ) -> None:
         self._slots = slots
-        self._free = {(slot.backend, slot.position): slot for slot in slots if slot.is_free}
-        self._load = Counter(slot.backend for slot in slots if not slot.is_free)
-        self._warm = {slot.backend: slot.warm_model_set for slot in slots}
+        self._now = now
+        self._timings = timings
+        self._running_per_user = running_per_user
+        self._fleet = Fleet(slots, timings, now)
+        self._jobs = sorted(queued, key=lambda job: (job.rank_at, job.id))
+        self._rank = {job.id: (job.rank_at - now).total_seconds() for job in self._jobs}
+        self._open = {job.id for job in self._jobs}
+        self._by_set: dict[str, deque[QueuedJob]] = defaultdict(deque)
+        for job in self._jobs:
+            if job.model_set:
+                self._by_set[job.model_set].append(job)
+        held = [slot.held for slot in slots if slot.held]
+        self._of_command = Counter(one.command for one in held)
+        self._of_user = Counter(one.user_id for one in held if one.user_id is not None)
+        self._suiting: dict[object, list[Kind]] = {}
+        self._planned: list[tuple[float, int, QueuedJob, Gpu]] = []
+        self._placements: list[Placement] = []
+        self._waiting: dict[int, str] = {}
+        self._expired: list[int] = []
+        self._hopeless: dict[int, str] = {}
+        self._starts: dict[int, float] = {}
+        self._ends: dict[int, float] = {}
 
-    def best_slot(self, job: QueuedJob) -> Slot | None:
-        """An idle GPU before a place behind another job, then as the command prefers, then where its model is warm."""
-        fitting = [slot for slot in self._free.values() if _fits(slot, job) and _can_run(slot, job)]
-        return min(fitting, key=lambda slot: self._rank(slot, job), default=None)
-
-    def _rank(self, slot: Slot, job: QueuedJob) -> tuple[int, int, bool, str, int]:
-        return (
-            self._load[slot.backend],
-            _preference(slot, job),
-            not self._is_warm(slot, job),
-            slot.backend,
-            slot.position,
+    def decide(self) -> Decision:
+        self._expect_held()
+        for job in self._jobs:
+            self._settle(job)
+        for _, _, job, gpu in self._planned:
+            if job.id in self._open:
+                self._leave(job, because(job, gpu.slot, is_warm=gpu.is_warm(job), is_idle=gpu.is_idle))
+        return Decision(
+            tuple(self._placements),
+            self._waiting,
+            tuple(self._expired),
+            self._hopeless,
+            starts=self._starts,
+            ends=self._ends,
+            look_again_seconds=self._look_again(),
         )
 
-    def _is_warm(self, slot: Slot, job: QueuedJob) -> bool:
-        return bool(job.model_set) and self._warm[slot.backend] == job.model_set
+    def _settle(self, job: QueuedJob) -> None:
+        """Place the job, plan it for a GPU that is busy, or say why neither can be."""
+        while job.id in self._open:
+            if (bound := self._bound_of(job)) is not None:
+                return self._leave(job, bound)
+            gpu = self._best(job)
+            if gpu is None:
+                return self._lament(job)
+            if not gpu.is_available:
+                return self._plan(job, gpu)
+            if not gpu.is_warm(job) and self._let_warm_one_pass(job, gpu):
+                continue
+            self._give(job, gpu)
+        return None
 
-    def take(self, slot: Slot, job: QueuedJob) -> None:
-        del self._free[slot.backend, slot.position]
-        self._load[slot.backend] += 1
-        self._warm[slot.backend] = job.model_set
+    def _let_warm_one_pass(self, job: QueuedJob, gpu: Gpu) -> bool:
+        """Place the first job whose weights the GPU holds, if it may overtake this one. Whether there was one."""
+        waiting = self._by_set.get(gpu.warm or "")
+        while waiting and waiting[0].id not in self._open:
+            waiting.popleft()
+        latest = self._rank[job.id] + OVERTAKING_SECONDS
+        for other in waiting or ():
+            if self._rank[other.id] > latest:
+                return False
+            if other.id in self._open and self._is_eager(other, gpu):
+                self._give(other, gpu)
+                return True
+        return False
 
-    def praise(self, slot: Slot, job: QueuedJob) -> str:
-        where = f"next on {slot.backend}" if self._load[slot.backend] else f"{slot.backend} is free"
-        return f"{where}, model already loaded" if self._is_warm(slot, job) else where
+    def _is_eager(self, job: QueuedJob, gpu: Gpu) -> bool:
+        """Whether the job may and should run on that GPU rather than on any other."""
+        if not suits(gpu.slot, job) or not gpu.has_room(job) or self._bound_of(job) is not None:
+            return False
+        return job.id not in self._ends and self._best(job) is gpu
 
-    def is_hopeless(self, job: QueuedJob) -> bool:
-        """No backend is large enough, or every one that is was looked at and lacks something."""
-        fitting = [slot for slot in self._slots if _fits(slot, job)]
-        return bool(self._slots) and all(slot.away is None and job.key in slot.missing for slot in fitting)
+    def _best(self, job: QueuedJob) -> Gpu | None:
+        """The GPU on which the job's run ends first, all things considered.
 
-    def lament(self, job: QueuedJob) -> str:
-        fitting = [slot for slot in self._slots if _fits(slot, job)]
-        if not fitting:
-            return _demand(job)
-        able = [slot for slot in fitting if job.key not in slot.missing]
-        if not able:
-            return "; ".join(f"{name} cannot run it: {why}" for name, why in _lacking(fitting, job).items())
-        present = _names(slot for slot in able if slot.away is None)
-        if present:
-            return f"waiting for {_either(present)}, which {'is' if len(present) == 1 else 'are'} busy"
-        states = {slot.backend: slot.away for slot in able}
-        return "waiting for " + "; ".join(f"{name}, which {away}" for name, away in sorted(states.items()))
+        For one that is busy it waits only if it is done sooner there, whatever its command prefers.
+        """
+        best = now = None
+        lowest, lowest_now = _NEVER, _NEVER
+        for gpu in self._fleet.candidates(job, self._kinds_for(job)):
+            cost = self._cost(job, gpu)
+            if cost < lowest:
+                best, lowest = gpu, cost
+            if gpu.is_available and cost < lowest_now:
+                now, lowest_now = gpu, cost
+        if best is now or best is None or now is None:
+            return best
+        return now if self._seconds(job, now) <= self._seconds(job, best) else best
+
+    def _seconds(self, job: QueuedJob, gpu: Gpu) -> float:
+        """Until the job's run there ends, with what a load costs the others."""
+        device = gpu.slot.device
+        seconds = gpu.ready + self._timings.run_seconds(job.key, device, job.size_class)
+        if not gpu.is_warm(job):
+            seconds += SWAP_WEIGHT * self._timings.load_seconds(job.model_set, device)
+        return seconds
+
+    def _cost(self, job: QueuedJob, gpu: Gpu) -> tuple[float, float, str]:
+        seconds = self._seconds(job, gpu)
+        if job.prefer:
+            seconds += PREFERENCE_SECONDS * _preference(job, gpu.slot)
+        if gpu.name in job.near:
+            seconds -= TIE_SECONDS
+        return seconds, gpu.keep, gpu.name
+
+    def _kinds_for(self, job: QueuedJob) -> list[Kind]:
+        demands = (job.key, job.model_set, job.vram_gb, job.labels)
+        kinds = self._suiting.get(demands)
+        if kinds is None:
+            kinds = self._suiting[demands] = [kind for kind in self._fleet.kinds if suits(kind.slot, job)]
+        return kinds
+
+    def _end_on(self, job: QueuedJob, gpu: Gpu) -> float:
+        """Seconds from now until the job's run there is over, if it is the next one."""
+        device = gpu.slot.device
+        load = 0.0 if gpu.is_warm(job) else self._timings.load_seconds(job.model_set, device)
+        return gpu.ready + load + self._timings.run_seconds(job.key, device, job.size_class)
+
+    def _plan(self, job: QueuedJob, gpu: Gpu) -> None:
+        ends = self._end_on(job, gpu)
+        self._starts[job.id], self._ends[job.id] = gpu.ready, ends
+        gpu.plan(job, ends)
+        self._fleet.moved(gpu)
+        insort(self._planned, (self._rank[job.id], job.id, job, gpu), key=lambda entry: entry[:2])
+
+    def _give(self, job: QueuedJob, gpu: Gpu) -> None:
+        """Give the GPU's next slot to the job, or to one that it would overtake by too much."""
+        earlier = self._passed_over(job, gpu)
+        if earlier is not None:
+            self._starts.pop(earlier.id, None)
+            job = earlier
+        is_cold, is_idle = not gpu.is_warm(job), gpu.is_idle
+        ends = self._end_on(job, gpu)
+        reason = praise(job, gpu.slot, is_idle=is_idle, is_cold=is_cold)
+        self._placements.append(Placement(job.id, gpu.name, gpu.take(job, ends), reason, is_cold))
+        self._fleet.moved(gpu)
+        self._ends[job.id] = ends
+        self._of_command[job.command] += 1
+        if job.user_id is not None:
+            self._of_user[job.user_id] += 1
+        self._open.discard(job.id)
+
+    def _passed_over(self, job: QueuedJob, gpu: Gpu) -> QueuedJob | None:
+        """The first job that waits for another GPU, could use this one, and ranks too long before `job`."""
+        latest = self._rank[job.id] - OVERTAKING_SECONDS
+        for rank, number, earlier, _ in self._planned:
+            if rank >= latest:
+                return None
+            if (
+                number in self._open
+                and suits(gpu.slot, earlier)
+                and gpu.has_room(earlier)
+                and not self._bound_of(earlier)
+            ):
+                return earlier
+        return None
+
+    def _bound_of(self, job: QueuedJob) -> str | None:
+        """The limit that keeps the job waiting, in words."""
+        return bounded(
+            job,
+            of_command=self._of_command[job.command],
+            of_user=self._of_user[job.user_id] if job.user_id is not None else 0,
+            running_per_user=self._running_per_user,
+        )
+
+    def _lament(self, job: QueuedJob) -> None:
+        words, is_hopeless = lament(job, self._slots)
+        if is_hopeless:
+            self._open.discard(job.id)
+            self._hopeless[job.id] = words
+        else:
+            self._leave(job, words)
+
+    def _leave(self, job: QueuedJob, reason: str) -> None:
+        """The job waits on, unless it has waited too long."""
+        self._open.discard(job.id)
+        waited = (self._now - job.queued_at).total_seconds()
+        if job.queue_seconds is not None and waited > job.queue_seconds:
+            self._expired.append(job.id)
+            self._starts.pop(job.id, None)
+            self._ends.pop(job.id, None)
+        else:
+            self._waiting[job.id] = reason
+
+    def _expect_held(self) -> None:
+        for gpu in self._fleet.gpus.values():
+            for held, ends in gpu.expected:
+                self._ends[held.job_id] = ends
+
+    def _look_again(self) -> float | None:
+        """When the first GPU on which somebody waits is due to get its next job ahead of time."""
+        dues = [
+            gpu.busy_seconds - gpu.early_seconds
+            for _, number, _, gpu in self._planned
+            if number in self._waiting and gpu.free and not gpu.is_available
+        ]
+        return max(min(dues), 0.0) if dues else None
 
 
-def _fits(slot: Slot, job: QueuedJob) -> bool:
-    return slot.vram_gb >= job.vram_gb and job.labels <= slot.labels
-
-
-def _can_run(slot: Slot, job: QueuedJob) -> bool:
-    return slot.away is None and job.key not in slot.missing
-
-
-def _preference(slot: Slot, job: QueuedJob) -> int:
+def _preference(job: QueuedJob, slot: Slot) -> int:
     ranks = [rank for rank, wanted in enumerate(job.prefer) if wanted in (slot.backend, slot.device)]
     return min(ranks, default=len(job.prefer))
-
-
-def _demand(job: QueuedJob) -> str:
-    demands = [f"{job.vram_gb:g} GB"]
-    if job.labels:
-        demands.append(f"label{'s' if len(job.labels) > 1 else ''} {', '.join(sorted(job.labels))}")
-    return f"no backend has {' and '.join(demands)}"
-
-
-def _lacking(slots: Sequence[Slot], job: QueuedJob) -> Mapping[str, str]:
-    return {slot.backend: slot.missing[job.key] for slot in sorted(slots, key=lambda slot: slot.backend)}
-
-
-def _names(slots: Iterable[Slot]) -> list[str]:
-    return sorted({slot.backend for slot in slots})
-
-
-def _either(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

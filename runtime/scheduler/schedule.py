@@ -81,7 +81,9 @@ async def _decide(connection: AsyncConnection, registry: Registry) -> list[Wakeu
 async def _write(connection: AsyncConnection, decision: Decision, jobs: Mapping[int, QueuedJob]) -> list[Wakeup]:
     wakeups = []
     for given in decision.placements:
-        fence = await placement.place(connection, given.job_id, given.backend, given.position, given.reason)
+        fence = await placement.place(
+            connection, given.job_id, given.backend, given.position, given.reason, is_cold=given.is_cold
+        )
         if fence is not None:
             wakeups.append(Wakeup(given.job_id, fence))
     for job_id in decision.expired:
@@ -134,6 +136,7 @@ def _held(row: placement.SlotRow) -> Held | None:
         model_set=row.model_set or "",
         size_class=row.size_class or "",
         began_at=row.began_at,
+        is_cold=bool(row.is_cold),
         recalls=row.recalls or 0,
         is_leaving=bool(row.is_leaving),
     )

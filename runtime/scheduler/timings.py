@@ -25,3 +25,7 @@ class Timings:
     def load_seconds(self, model_set: str, device: str) -> float:
         """Expected seconds until the weights are loaded; nothing is to be loaded for a job without a model set."""
         return self.loads.get((model_set, device), LOAD_SECONDS) if model_set else 0.0
+
+    def is_known(self, key: str, device: str, size_class: str = "") -> bool:
+        """Whether such a run was measured."""
+        return (key, device, size_class) in self.runs

@@ -45,7 +45,9 @@ class QueuedJob:
 @dataclass(frozen=True, slots=True)
 class Held:
     """The job that has a slot. placed_at: when it got it. began_at: when its run began there, None if it waits still,
-    or if nobody saw it begin."""
+    or if nobody saw it begin. is_cold: its weights have to be loaded.
+    is_leaving: it is cancelled or asked to come back.
+    """
 
     job_id: int
     key: str
@@ -56,9 +58,9 @@ class Held:
     model_set: str = ""
     size_class: str = ""
     began_at: datetime | None = None
+    is_cold: bool = False
     recalls: int = 0
     is_leaving: bool = False
-    """It is cancelled, or asked to come back: its place will be free soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A job gets a slot; `reason` says why this one."""
+    """A job gets a slot; `reason` says why this one. is_cold: its weights have to be loaded there."""
 
     job_id: int
     backend: str
     position: int
     reason: str
+    is_cold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ class Decision:
     hopeless: job -> why no backend can ever run it as things are; waiting would not help.
     recalls: job that waits behind another on its backend -> why it is to come back from there into the queue.
     starts: waiting job -> seconds from now until it is expected to start. ends: the same until its run is over, for
-    waiting, placed and held jobs.
+    waiting, placed and held jobs. look_again_seconds: when there will be something to decide though nothing happens
+    until then, None = never.
     """
 
     placements: tuple[Placement, ...] = ()
@@ -120,3 +124,4 @@ class Decision:
     recalls: Mapping[int, str] = field(default_factory=dict)
     starts: Mapping[int, float] = field(default_factory=dict)
     ends: Mapping[int, float] = field(default_factory=dict)
+    look_again_seconds: float | None = None
