@@ -11,6 +11,7 @@ from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from db import deliveries, events
+from db.breakers import NOT_CLOSED, Breaker
 
 LOCK = 0x7665696C_0001  # any fixed number: one scheduler at a time
 
@@ -162,7 +163,7 @@ WAITING = """
               where job_inputs.job_id = first.id and artifacts.backend is not null) as near, now() as seen_at
     from buckets cross join lateral (
         select * from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
-        order by rank_at, id limit %s) as first
+        order by rank_at, id limit %s + (select count(*) from slots where job_id is null)) as first
     order by rank_at, first.id
 """
 SLOTS = """
@@ -173,14 +174,16 @@ SLOTS = """
 """
 BACKENDS = """
     select name, device, vram_gb, case when drained_at is not null then 'drained' else health end as health,
-        health_reason, comfyui_version, warm_model_set, missing, checked_at, round_trip_seconds
+        case when drained_at is not null then drain_reason else health_reason end as health_reason, comfyui_version,
+        warm_model_set, missing, checked_at, round_trip_seconds
     from backends order by name
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that a decision needs. waiting: the first so many jobs of each command variant, in the order of the queue.
+    """All that a decision needs. waiting: the first jobs of each command variant, in the order of the queue.
+    breakers: those that are not closed.
 
     The window is per command, so that a crowd before one GPU hides no job that could run on another.
     """
@@ -188,16 +191,20 @@ class Snapshot:
     waiting: Sequence[Waiting]
     slots: Sequence[SlotRow]
     backends: Sequence[BackendState]
+    breakers: Sequence[Breaker] = ()
 
 
 async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
     """Let no other scheduler decide until this transaction ends, and read what there is to decide.
+
+    window: how many jobs of each command variant are read, beside one for each free slot.
 
     The transaction does not wait for the disk: a decision that is lost with the database server is made again.
     """
     waiting = connection.cursor(row_factory=class_row(Waiting))
     slots = connection.cursor(row_factory=class_row(SlotRow))
     backends = connection.cursor(row_factory=class_row(BackendState))
+    breakers = connection.cursor(row_factory=class_row(Breaker))
     async with connection.pipeline():
         await connection.execute("set local synchronous_commit = off")
         await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
@@ -205,7 +212,10 @@ async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
         await waiting.execute(WAITING, (window,))
         await slots.execute(SLOTS)
         await backends.execute(BACKENDS)
-        return Snapshot(await waiting.fetchall(), await slots.fetchall(), await backends.fetchall())
+        await breakers.execute(NOT_CLOSED)
+        return Snapshot(
+            await waiting.fetchall(), await slots.fetchall(), await backends.fetchall(), await breakers.fetchall()
+        )
 
 
 PLACE = """
@@ -250,7 +260,8 @@ async def give_up(connection: AsyncConnection, job_id: int, error: str, detail: 
     """End a job that waits as failed. False if it does not wait any more. `detail` is one line for the user."""
     async with connection.cursor() as cursor:
         await cursor.execute(
-            """update jobs set state = 'failed', fence = fence + 1, error = %s, error_detail = %s, ended_at = now()
+            """update jobs set state = 'failed', fence = fence + 1, error = %s, error_detail = %s, ended_at = now(),
+                   is_hook_owed = true
                where id = %s and state = 'queued' returning chat_id""",
             (error, detail, job_id),
         )

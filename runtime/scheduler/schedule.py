@@ -5,6 +5,7 @@ deployment (an advisory lock), and in one process at most one running and one wa
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -15,14 +16,17 @@ from psycopg import AsyncConnection
 from db import placement
 from db.leases import Wakeup
 from db.pool import Pool
-from runtime.registry import BackendConfig, Registry
+from runtime.registry import Registry
 from runtime.scheduler.place import place
 from runtime.scheduler.view import Decision, Held, QueuedJob, Slot, command_key
 
 log = structlog.get_logger("veilrun.scheduler")
 
 WINDOW = 64
-"""How many waiting jobs of one command variant are looked at: no more than these can start before the next call."""
+"""How many waiting jobs of one command variant are looked at, beside one for each free slot."""
+
+EXPLAINED = 64
+"""So many of the first waiting jobs have their reasons kept true: others would change theirs with every decision."""
 
 AWAY = {
     "unknown": "has not been checked yet",
@@ -71,7 +75,7 @@ async def _decide(connection: AsyncConnection, registry: Registry) -> list[Wakeu
     queued = [_queued(row, registry) for row in seen.waiting]
     decision = place(
         queued,
-        _slots(seen.slots, seen.backends, registry.backends),
+        _slots(seen.slots, seen.backends, registry),
         now=seen.waiting[0].seen_at,
         running_per_user=registry.limits.running_per_user,
     )
@@ -94,7 +98,8 @@ async def _write(connection: AsyncConnection, decision: Decision, jobs: Mapping[
     for job_id, reason in decision.hopeless.items():
         if await placement.give_up(connection, job_id, "NoBackendFits", reason):
             log.warning("no backend can run the job", job=job_id, reason=reason)
-    await placement.explain(connection, decision.waiting)
+    nearest = dict(itertools.islice(decision.waiting.items(), EXPLAINED))
+    await placement.explain(connection, nearest)
     return wakeups
 
 
@@ -145,10 +150,11 @@ def _held(row: placement.SlotRow) -> Held | None:
 def _slots(
     rows: Sequence[placement.SlotRow],
     states: Sequence[placement.BackendState],
-    configs: Sequence[BackendConfig],
+    registry: Registry,
 ) -> list[Slot]:
     state_of = {state.name: state for state in states}
-    config_of = {config.name: config for config in configs}
+    config_of = {config.name: config for config in registry.backends}
+    pinned = _pinned(registry)
     slots = []
     for row in rows:
         config, state = config_of.get(row.backend), state_of[row.backend]
@@ -165,11 +171,29 @@ def _slots(
                 away=AWAY.get(state.health),
                 warm_model_set=state.warm_model_set,
                 missing=state.missing,
+                pinned=pinned.get(row.backend, frozenset()),
                 limits=config.limits,
                 round_trip_seconds=state.round_trip_seconds or 0.0,
             )
         )
     return slots
+
+
+def _pinned(registry: Registry) -> Mapping[str, frozenset[str]]:
+    """Backend -> the model sets of the commands that are pinned there, if any are.
+
+    A command of a plugin that could not be loaded has none; its own name keeps its place.
+    """
+    model_sets = {
+        command_key(name, variant): loaded.command.affinity_of(variant).model_set
+        for name, loaded in registry.commands.items()
+        for variant in (None, *(variant.name for variant in loaded.command.variants))
+    }
+    return {
+        config.name: frozenset(model_sets.get(key, key) for key in config.pin)
+        for config in registry.backends
+        if config.pin
+    }
 
 
 def _spoken(seconds: float) -> str:

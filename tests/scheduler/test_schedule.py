@@ -19,7 +19,7 @@ YAML = """\
 version: 1
 access: {{default: public}}
 backends:
-  - {{name: gpu-a, url: "http://127.0.0.1:9", vram_gb: 32, labels: [fast], lookahead: {lookahead}}}
+  - {{name: gpu-a, url: "http://127.0.0.1:9", vram_gb: 32, labels: [fast], lookahead: {lookahead}{gpu_a}}}
   - {{name: gpu-b, url: "http://127.0.0.1:19", vram_gb: 16, lookahead: {lookahead}}}
 plugins:
   flux: {{enabled: true, limits: {flux}}}
@@ -34,12 +34,12 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 
 async def prepared(
-    pool: Pool, folder: Path, *, lookahead: int = 0, ready: bool = True, **limits: Mapping[str, Any]
+    pool: Pool, folder: Path, *, lookahead: int = 0, ready: bool = True, gpu_a: str = "", **limits: Mapping[str, Any]
 ) -> Registry:
     """gpu-a fits flux and sd3, gpu-b only sd3."""
     path = folder / "registry.yaml"
     shown = {name: str(dict(limits.get(name, {}))) for name in ("flux", "sd3")}
-    path.write_text(YAML.format(lookahead=lookahead, **shown), encoding="utf-8")
+    path.write_text(YAML.format(lookahead=lookahead, gpu_a=gpu_a, **shown), encoding="utf-8")
     registry = load_registry(path)
     await sync_registry(pool, registry)
     if ready:
@@ -54,7 +54,7 @@ async def queue(pool: Pool, command: str = "flux", *, chat_id: int | None = None
         (command_id,) = await (
             await connection.execute("select id from commands where name = %s", (command,))
         ).fetchone()
-        job = NewJob(command_id, command, {"prompt": "x"}, chat_id=chat_id, model_set=command, **more)
+        job = NewJob(command_id, command, {"prompt": "x"}, chat_id=chat_id, **{"model_set": command, **more})
         job_id = await jobs.insert(connection, job)
     assert job_id is not None
     return job_id
@@ -87,7 +87,8 @@ async def test_a_job_that_has_to_wait_is_told_why(pool: Pool, tmp_path: Path):
 
     assert (await job_of(pool, first)).state == "placed"
     waiting = await job_of(pool, second)
-    assert (waiting.state, waiting.placement) == ("queued", "waiting for gpu-a, which is busy")
+    assert waiting.state == "queued"
+    assert waiting.placement == "waiting for gpu-a, which is busy and has its model loaded"
 
 
 async def test_a_backend_takes_no_job_before_its_first_good_check(pool: Pool, tmp_path: Path):
@@ -234,3 +235,17 @@ async def test_the_tables_follow_the_registry(pool: Pool, tmp_path: Path):
     assert slots == [("gpu-a", 3)]
     assert commands == [("flux", True), ("sd3", False)]
     assert "sampler" in graph
+
+
+async def test_a_gpu_with_a_pinned_command_runs_no_other(pool: Pool, tmp_path: Path):
+    registry = await prepared(pool, tmp_path, gpu_a=", pin: [sd3]")
+    for command in registry.commands.values():  # as dispatch queues them
+        model_set = command.command.affinity.model_set
+        await queue(pool, command.command.name, model_set=model_set)
+
+    await place_jobs(pool, registry)
+
+    async with pool.connection() as connection:
+        rows = await jobs.newest(connection)
+    assert {(row.command, row.state, row.backend) for row in rows} >= {("flux", "failed", None)}
+    assert "kept for other commands" in str([row.error_detail for row in rows])
