@@ -8,13 +8,14 @@ Nobody starves: a job is never passed over on a GPU that it could use for one th
 after it.
 """
 
+import itertools
 import math
 from bisect import insort
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from runtime.scheduler.gpus import Fleet, Gpu, Kind, suits
+from runtime.scheduler.gpus import ROUND_TRIPS, Fleet, Gpu, Kind, suits
 from runtime.scheduler.reasons import because, bounded, lament, praise
 from runtime.scheduler.timings import Timings
 from runtime.scheduler.view import Decision, Placement, QueuedJob, Slot
@@ -30,6 +31,12 @@ SWAP_WEIGHT = 1.5
 
 TIE_SECONDS = 1.0
 """Ends that are no further apart are the same, and the backend that holds an input of the job wins."""
+
+RECALL_SECONDS = 5.0
+"""A job that starts sooner than that, or than four round trips, is not taken back any more."""
+
+MOST_RECALLS = 2
+"""So often a job may be taken back from a look-ahead place."""
 
 _NEVER = (math.inf, 0.0, "")
 
@@ -97,6 +104,7 @@ class _Round:
             self._waiting,
             tuple(self._expired),
             self._hopeless,
+            recalls=self._recalls(),
             starts=self._starts,
             ends=self._ends,
             look_again_seconds=self._look_again(),
@@ -254,6 +262,27 @@ class _Round:
         for gpu in self._fleet.gpus.values():
             for held, ends in gpu.expected:
                 self._ends[held.job_id] = ends
+
+    def _recalls(self) -> Mapping[int, str]:
+        """Jobs that wait on a backend behind another one while somebody waits who ranks long before them."""
+        recalls: dict[int, str] = {}
+        behind = [
+            (gpu, held, starts)
+            for gpu in self._fleet.gpus.values()
+            for (_, starts), (held, _) in itertools.pairwise(gpu.expected)
+            if held.began_at is None and not held.is_leaving and held.recalls < MOST_RECALLS
+            if starts > max(RECALL_SECONDS, ROUND_TRIPS * gpu.slot.round_trip_seconds)
+        ]
+        for rank, number, job, _ in self._planned if behind else ():
+            if number not in self._waiting:
+                continue
+            for gpu, held, starts in behind:
+                is_later = (held.rank_at - self._now).total_seconds() > rank + OVERTAKING_SECONDS
+                is_sooner = starts + RECALL_SECONDS < self._starts[number]
+                if held.job_id not in recalls and is_later and is_sooner and suits(gpu.slot, job):
+                    recalls[held.job_id] = "somebody else's turn comes first"
+                    break
+        return recalls
 
     def _look_again(self) -> float | None:
         """When the first GPU on which somebody waits is due to get its next job ahead of time."""

@@ -384,6 +384,27 @@ def test_the_place_behind_a_run_of_unknown_length_is_given_at_once():
     assert placed(decide([job(1)], slots)) == [(1, "gpu-a")]
 
 
+def recalled(**changes: object) -> Decision:
+    running, ahead = held(901, since=2.0), replace(held(902, since=1.0, began_at=None, rank_at=ago(-900)), **changes)
+    slots = [slot("gpu-a", 0, held=running), slot("gpu-a", 1, held=ahead)]
+    return decide([job(1, rank_at=ago(0), user_id=7)], slots, timings(flux=60))
+
+
+def test_a_job_behind_another_is_taken_back_for_one_that_ranks_five_minutes_before_it():
+    assert recalled().recalls == {902: "somebody else's turn comes first"}
+    assert recalled(rank_at=ago(-299)).recalls == {}
+    assert recalled(began_at=ago(1)).recalls == {}
+    assert recalled(recalls=2).recalls == {}
+    assert recalled(is_leaving=True).recalls == {}
+
+
+def test_a_job_that_starts_in_a_moment_is_not_taken_back():
+    running, ahead = held(901, since=56.0), held(902, since=1.0, began_at=None, rank_at=ago(-900))
+    slots = [slot("gpu-a", 0, held=running), slot("gpu-a", 1, held=ahead)]
+
+    assert decide([job(1, rank_at=ago(0))], slots, timings(flux=60)).recalls == {}
+
+
 def test_a_pinned_gpu_keeps_its_weights():
     pinned = slot("gpu-a", pinned=frozenset({"one"}), warm_model_set="one")
 
