@@ -15,13 +15,11 @@ State: TypeAlias = Literal["queued", "placed", "running", "collected", "delivere
 OPEN_STATES: tuple[State, ...] = ("queued", "placed", "running")
 
 TURN_SECONDS = 600.0
-"""How much later a job ranks for each job that its user has open already. That is what makes users take turns: somebody's
-second job lets pass who comes within ten minutes with a first one, and nobody who comes after that."""
+"""How much later a job ranks for each job that its user has open already. That is what makes users take turns:
+somebody's second job lets pass who comes within ten minutes with a first one, and nobody who comes after that."""
 
 PRIORITY_SECONDS = 60.0
 """How much earlier a job ranks for each step of priority, which goes from -10 to 10."""
-
-USER_LOCK = 0x7573  # first key of the advisory locks under which a user's jobs are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of `jobs`."""
+    """A row of `jobs`. due_seconds: until it may start, as of when it was read; below 0: since then."""
 
     id: int
     state: State
@@ -70,6 +68,9 @@ class Job:
     language: str | None
     priority: int
     run_at: datetime
+    due_seconds: float
+    rank_at: datetime
+    expected_at: datetime | None
     attempt: int
     max_attempts: int
     fence: int
@@ -93,21 +94,45 @@ class Job:
 
 
 COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat_id, user_id, message_id, thread_id,
-    media_group_id, language, priority, run_at, attempt, max_attempts, fence, cancel_requested, backend, placement,
+    media_group_id, language, priority, run_at, extract(epoch from run_at - now())::float8 as due_seconds, rank_at,
+    expected_at, attempt, max_attempts, fence, cancel_requested, backend, placement,
     prompt_id, progress, error, error_detail, status_message_id, created_at, placed_at, started_at, ended_at"""
 
 INSERT = """
-    insert into jobs (command_id, command, variant, arguments, model_set, size_class, max_attempts, chat_id, user_id,
-                      message_id, thread_id, media_group_id, language, dedupe_key, unique_key, priority, run_at, is_due,
-                      rank_at)
-    values (%(command_id)s, %(command)s, %(variant)s, %(arguments)s, %(model_set)s, %(size_class)s, %(max_attempts)s,
-            %(chat_id)s, %(user_id)s, %(message_id)s, %(thread_id)s, %(media_group_id)s, %(language)s, %(dedupe_key)s,
-            %(unique_key)s, %(priority)s, now() + make_interval(secs => %(delay_seconds)s), %(delay_seconds)s <= 0,
-            now() + make_interval(secs => %(delay_seconds)s - %(priority)s * %(priority_seconds)s
-                + %(turn_seconds)s * (select count(*) from jobs where user_id = %(user_id)s
-                                        and state in ('queued', 'placed', 'running'))))
-    on conflict do nothing
-    returning id
+    with fresh as materialized (
+        select now() + make_interval(secs => %(delay_seconds)s) as run_at,
+               make_interval(secs => %(turn_seconds)s) as turn),
+    beside as materialized (
+        select id, state, priority, rank_at from jobs, fresh
+        where user_id = %(user_id)s and state in ('queued', 'placed', 'running')
+          and jobs.run_at <= fresh.run_at + turn and greatest(rank_at, now()) >= fresh.run_at - turn),
+    own as materialized (
+        select run_at, run_at + turn * (select count(*) from beside)
+            - make_interval(secs => %(priority)s * %(priority_seconds)s) as rank_at from fresh),
+    passed as materialized (
+        select id, rank_at from jobs
+        where id in (select beside.id from beside, own
+                     where state = 'queued' and priority < %(priority)s and beside.rank_at < own.rank_at)
+          and state = 'queued'
+        for update skip locked),
+    inserted as (
+        insert into jobs (command_id, command, variant, arguments, model_set, size_class, max_attempts, chat_id,
+                          user_id, message_id, thread_id, media_group_id, language, dedupe_key, unique_key, priority,
+                          input_count, run_at, is_due, rank_at)
+        select %(command_id)s, %(command)s, %(variant)s, %(arguments)s, %(model_set)s, %(size_class)s,
+            %(max_attempts)s, %(chat_id)s, %(user_id)s, %(message_id)s, %(thread_id)s, %(media_group_id)s,
+            %(language)s, %(dedupe_key)s, %(unique_key)s, %(priority)s, %(input_count)s, run_at,
+            %(delay_seconds)s <= 0, least(rank_at, (select min(rank_at) from passed))
+        from own
+        on conflict do nothing
+        returning id),
+    pushed as (
+        update jobs set rank_at = next.rank_at
+        from (select passed.id,
+                  lead(passed.rank_at, 1, own.rank_at) over (order by passed.rank_at, passed.id) as rank_at
+              from passed, own) as next, inserted
+        where jobs.id = next.id)
+    select id from inserted
 """
 
 INSERT_INPUTS = """
@@ -117,9 +142,15 @@ INSERT_INPUTS = """
 
 
 async def insert(connection: AsyncConnection, job: NewJob, inputs: Sequence[int] = ()) -> int | None:
-    """Queue `job` with the artifacts `inputs`, in order. The new id, or None if its dedupe or unique key is taken."""
+    """Queue `job` with the artifacts `inputs`, in order. The new id, or None if its dedupe or unique key is taken.
+
+    Its place is a turn later for each job that the user has open around the time when it may start. Among those that
+    wait it goes before the ones of lower priority: it takes the first of their places, each of them that of the next,
+    and the last the place that it would have had. So the user's jobs together stand where they would have stood anyway.
+    Hold `db.admission.lock_user` if others may queue jobs of this user meanwhile.
+    """
     values = {name: getattr(job, name) for name in NewJob.__slots__} | {"arguments": Jsonb(dict(job.arguments))}
-    values |= {"turn_seconds": TURN_SECONDS, "priority_seconds": PRIORITY_SECONDS}
+    values |= {"turn_seconds": TURN_SECONDS, "priority_seconds": PRIORITY_SECONDS, "input_count": len(inputs)}
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(INSERT, values)
         job_id: int | None = await cursor.fetchone()
@@ -143,6 +174,7 @@ LIST = f"""
     where (%(states)s::text[] is null or state = any(%(states)s))
       and (%(chat_id)s::bigint is null or chat_id = %(chat_id)s)
       and (%(user_id)s::bigint is null or user_id = %(user_id)s)
+      and (%(command)s::text is null or command = %(command)s)
     order by id desc limit %(limit)s
 """
 
@@ -153,11 +185,18 @@ async def newest(
     states: Sequence[State] | None = None,
     chat_id: int | None = None,
     user_id: int | None = None,
+    command: str | None = None,
     limit: int = 50,
 ) -> list[Job]:
-    """The newest jobs first, narrowed to those states, chat and user that are given."""
+    """The newest jobs first, narrowed to those states, chat, user and command that are given."""
+    wanted = {
+        "states": list(states) if states else None,
+        "chat_id": chat_id,
+        "user_id": user_id,
+        "command": command,
+        "limit": limit,
+    }
     async with connection.cursor(row_factory=class_row(Job)) as cursor:
-        wanted = {"states": list(states) if states else None, "chat_id": chat_id, "user_id": user_id, "limit": limit}
         await cursor.execute(LIST, wanted)
         return await cursor.fetchall()
 
@@ -166,11 +205,14 @@ async def add_input(connection: AsyncConnection, job_id: int, artifact_id: int, 
     """Append one more input to a job that waits still and has fewer than `at_most`. False if it was not added."""
     async with connection.cursor() as cursor:
         await cursor.execute(
-            """insert into job_inputs (job_id, position, artifact_id)
-               select job.id, count(given.position), %(artifact_id)s
-               from (select id from jobs where id = %(job_id)s and state = 'queued' for update) as job
-               left join job_inputs as given on given.job_id = job.id
-               group by job.id having count(given.position) < %(at_most)s returning job_id""",
+            """with added as (
+                   insert into job_inputs (job_id, position, artifact_id)
+                   select job.id, count(given.position), %(artifact_id)s
+                   from (select id from jobs where id = %(job_id)s and state = 'queued' for update) as job
+                   left join job_inputs as given on given.job_id = job.id
+                   group by job.id having count(given.position) < %(at_most)s returning job_id)
+               update jobs set input_count = input_count + 1 from added where jobs.id = added.job_id
+               returning jobs.id""",
             {"job_id": job_id, "artifact_id": artifact_id, "at_most": at_most},
         )
         return await cursor.fetchone() is not None  # in pipeline mode there is no rowcount yet
@@ -198,33 +240,16 @@ async def open_of_message(connection: AsyncConnection, chat_id: int, message_id:
 
 
 async def position(connection: AsyncConnection, job_id: int) -> int | None:
-    """Place in the queue, 1 = next; None if the job does not wait any more."""
+    """Place in the queue, 1 = next; None if the job does not wait for a GPU: not any more, or not yet."""
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(
-            """select count(*) from jobs as me join jobs as other on other.state = 'queued'
+            """select count(*) from jobs as me join jobs as other on other.state = 'queued' and other.is_due
                    and (other.rank_at, other.id) <= (me.rank_at, me.id)
-               where me.id = %s and me.state = 'queued' group by me.id""",
+               where me.id = %s and me.state = 'queued' and me.is_due group by me.id""",
             (job_id,),
         )
         found: int | None = await cursor.fetchone()
         return found
-
-
-async def lock_user(connection: AsyncConnection, user_id: int) -> None:
-    """Let nobody else count and queue jobs of this user until the transaction ends."""
-    await connection.execute("select pg_advisory_xact_lock(%s, hashint8(%s::bigint))", (USER_LOCK, user_id))
-
-
-async def count_open(connection: AsyncConnection, *, user_id: int, command: str) -> int:
-    """How many unfinished jobs of this command the user has."""
-    async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(
-            """select count(*) from jobs
-               where user_id = %s and command = %s and state in ('queued', 'placed', 'running')""",
-            (user_id, command),
-        )
-        found: int | None = await cursor.fetchone()
-        return found or 0
 
 
 CANCEL = """
@@ -232,7 +257,8 @@ CANCEL = """
         cancel_requested = true,
         state = case when begun then state else 'cancelled' end,
         ended_at = case when begun then ended_at else now() end,
-        fence = case when begun then fence else fence + 1 end
+        fence = case when begun then fence else fence + 1 end,
+        is_hook_owed = not begun
     from (select id as begun_id, state = 'running' or (state = 'placed' and prompt_id is not null) as begun
           from jobs where id = %s for update) as before
     where id = begun_id and state in ('queued', 'placed', 'running')
@@ -290,20 +316,3 @@ async def swap_status_message(connection: AsyncConnection, job_id: int, message_
         )
         found: int | None = await cursor.fetchone()
         return found
-
-
-async def replay(connection: AsyncConnection, job_id: int) -> bool:
-    """Put a failed or dead job back into the queue with fresh attempts. False if it is neither."""
-    cursor = await connection.execute(
-        """update jobs set state = 'queued', attempt = 0, run_at = now(), rank_at = now(), is_due = true, fence = fence + 1, woken_at = null,
-               cancel_requested = false, prompt_id = null, backend = null, progress = null, error = null,
-               error_detail = null, ended_at = null, status_message_id = null
-           where id = %s and state in ('failed', 'dead')""",
-        (job_id,),
-    )
-    if not cursor.rowcount:
-        return False
-    await connection.execute("delete from deliveries where job_id = %s and kind in ('status', 'failure')", (job_id,))
-    await connection.execute("delete from attempts where job_id = %s", (job_id,))
-    await events.record(connection, job_id, "queued", {"replayed": True})
-    return True

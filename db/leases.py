@@ -206,7 +206,8 @@ REAP = """
         error = case when attempt < max_attempts then error else 'WorkerLost' end,
         error_detail = case when attempt < max_attempts then error_detail
                             else 'It was started ' || attempt || ' times, and the program ended each time.' end,
-        fence = fence + 1, woken_at = null, lease_owner = null, lease_until = null, progress = null
+        fence = fence + 1, woken_at = null, lease_owner = null, lease_until = null, progress = null,
+        is_hook_owed = attempt >= max_attempts
     where id in (select id from jobs where state = 'running' and lease_until < now()
                  order by lease_until limit %s for update skip locked)
     returning id, state, chat_id

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 class Fleet:
     """How many jobs there are by (command, state), backends by health, and how long the oldest waiting job waits.
 
+    'later' is the state of those that wait and may not start yet.
     round_trips: seconds that a small request took at the last check, for each backend that answers.
     """
 
@@ -21,7 +22,10 @@ class Fleet:
 
 async def fleet(connection: AsyncConnection) -> Fleet:
     """The state of everything, as counts."""
-    jobs = await connection.execute("select command, state, count(*) from jobs group by command, state")
+    jobs = await connection.execute(
+        "select command, case when state = 'queued' and not is_due then 'later' else state end as state, count(*)"
+        " from jobs group by 1, 2"
+    )
     counted = {(command, state): count async for command, state, count in jobs}
     backends = await connection.execute("select health, count(*) from backends group by health")
     healths = {health: count async for health, count in backends}

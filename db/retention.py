@@ -16,13 +16,21 @@ class Forgotten:
 
 
 async def forget_expired(connection: AsyncConnection, hours: float) -> Forgotten:
-    """Delete what is over and older than `hours`; updates only after a day, for as long as Telegram repeats them."""
+    """Delete what is over and older than `hours`; updates only after a day, for as long as Telegram repeats them.
+
+    A job that waits, for later as well, is not over, and what it is to work on is kept with it.
+    """
 
     async def delete(statement: str, age: float) -> int:
         return (await connection.execute(statement, (age,))).rowcount
 
     older = "< now() - make_interval(secs => %s * 3600)"
-    artifacts = await delete(f"delete from artifacts where created_at {older}", hours)
+    artifacts = await delete(
+        f"""delete from artifacts where created_at {older} and not exists
+              (select from job_inputs join jobs on jobs.id = job_id
+               where artifact_id = artifacts.id and state in ('queued', 'placed', 'running'))""",
+        hours,
+    )
     jobs = await delete(
         f"""delete from jobs where coalesce(ended_at, created_at) {older}
               and state not in ('queued', 'placed', 'running')""",

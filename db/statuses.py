@@ -28,7 +28,7 @@ class Shown:
 
 WATCHED = """
     with line as (select id, row_number() over (order by rank_at, id) as position
-                  from jobs where state = 'queued')
+                  from jobs where state = 'queued' and is_due)
     select jobs.id as job_id, chat_id, state, position from jobs left join line using (id)
     where status_message_id is not null and chat_id is not null
       and (state in ('queued', 'placed', 'running')
@@ -51,7 +51,7 @@ async def positions(connection: AsyncConnection) -> Mapping[int, int]:
     cursor = await connection.execute(
         """select id, position
            from (select id, status_message_id, row_number() over (order by rank_at, id) as position
-                 from jobs where state = 'queued') as line
+                 from jobs where state = 'queued' and is_due) as line
            where status_message_id is not null"""
     )
     return {job_id: position async for job_id, position in cursor}

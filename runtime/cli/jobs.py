@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 import typer
 from psycopg import AsyncConnection
 
+import db.endings
 import db.events
 import db.jobs
 from db.jobs import Job, State
@@ -122,7 +123,7 @@ def replay(job_id: JobId) -> None:
     async def replayed(connection: AsyncConnection) -> None:
         if await db.jobs.get(connection, job_id) is None:
             raise NoSuchJob(job_id)
-        if not await db.jobs.replay(connection, job_id):
+        if await db.endings.replay(connection, job_id) != "queued":
             raise WrongState(f"job {job_id} has neither failed nor died: only such jobs can be replayed")
 
     ask(replayed)

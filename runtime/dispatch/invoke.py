@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import structlog
 
-from db import artifacts, jobs
+from db import admission, artifacts, jobs
 from db.artifacts import Artifact
 from db.jobs import Job, NewJob
 from runtime.api import BadArgument, Invocation, Seed, Value, Veto
@@ -106,8 +106,8 @@ async def queue(
         log.warning("plugins took too long", hook="before_invoke", seconds=HOOKS_SECONDS)
         return scene.say("dispatch.plugins_slow")
     if command.limits.per_user is not None and job.user_id is not None:
-        await jobs.lock_user(scene.connection, job.user_id)
-        unfinished = await jobs.count_open(scene.connection, user_id=job.user_id, command=command.name)
+        await admission.lock_user(scene.connection, job.user_id)
+        unfinished = (await admission.standing(scene.connection, job.user_id, command.name)).unfinished
         if unfinished >= command.limits.per_user:
             return scene.say("dispatch.per_user", command=command.name, count=unfinished)
     if not is_repeated:

@@ -18,7 +18,7 @@ async def asked(database: Database, shell: Shell) -> list[int]:
     """Three jobs: queued, cancelled, dead."""
     shell.environment["DATABASE_URL"] = database.dsn
     async with await database.connect() as connection:
-        row = CommandRow("flux", ("f",), "flux", "1", "text to image", "digest", {"node": {}})
+        row = CommandRow("flux", ("f",), "flux", "1", "text to image", "digest", {"": {}, "dev": {}})
         command = (await placement.sync_commands(connection, [row]))["flux"]
         job = NewJob(command, "flux", {"prompt": PROMPT, "seed": 1}, chat_id=5, user_id=6, variant="dev")
         ids = [number for _ in range(3) if (number := await jobs.insert(connection, job))]
