@@ -6,7 +6,7 @@ deployment (an advisory lock), and in one process at most one running and one wa
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -17,6 +17,7 @@ from db import placement
 from db.leases import Wakeup
 from db.pool import Pool
 from runtime.registry import Registry
+from runtime.scheduler.breakers import probing, tripped
 from runtime.scheduler.place import place
 from runtime.scheduler.view import Decision, Held, QueuedJob, Slot, command_key
 
@@ -75,7 +76,7 @@ async def _decide(connection: AsyncConnection, registry: Registry) -> list[Wakeu
     queued = [_queued(row, registry) for row in seen.waiting]
     decision = place(
         queued,
-        _slots(seen.slots, seen.backends, registry),
+        _slots(seen, registry),
         now=seen.waiting[0].seen_at,
         running_per_user=registry.limits.running_per_user,
     )
@@ -147,16 +148,13 @@ def _held(row: placement.SlotRow) -> Held | None:
     )
 
 
-def _slots(
-    rows: Sequence[placement.SlotRow],
-    states: Sequence[placement.BackendState],
-    registry: Registry,
-) -> list[Slot]:
-    state_of = {state.name: state for state in states}
+def _slots(seen: placement.Snapshot, registry: Registry) -> list[Slot]:
+    state_of = {state.name: state for state in seen.backends}
     config_of = {config.name: config for config in registry.backends}
     pinned = _pinned(registry)
+    is_tripped, is_probing = tripped(seen.breakers), probing(seen.breakers)
     slots = []
-    for row in rows:
+    for row in seen.slots:
         config, state = config_of.get(row.backend), state_of[row.backend]
         if config is None:  # another process runs a newer registry, or this slot waits for its last job to leave
             continue
@@ -168,9 +166,11 @@ def _slots(
                 device=config.device,
                 labels=config.labels,
                 held=_held(row),
-                away=AWAY.get(state.health),
+                away=_away(state),
                 warm_model_set=state.warm_model_set,
                 missing=state.missing,
+                tripped=is_tripped.get(row.backend, {}),
+                probing=is_probing.get(row.backend, frozenset()),
                 pinned=pinned.get(row.backend, frozenset()),
                 limits=config.limits,
                 round_trip_seconds=state.round_trip_seconds or 0.0,
@@ -194,6 +194,12 @@ def _pinned(registry: Registry) -> Mapping[str, frozenset[str]]:
         for config in registry.backends
         if config.pin
     }
+
+
+def _away(state: placement.BackendState) -> str | None:
+    """Why the backend takes no jobs, None if it does; of a drained one with the reason that its operator gave."""
+    words = AWAY.get(state.health)
+    return f"{words}: {state.health_reason}" if words and state.health == "drained" and state.health_reason else words
 
 
 def _spoken(seconds: float) -> str:
