@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 
 from db.breakers import Breaker, Failure
+from db.jobs import Job
 from runtime.api import VeilrunError
 from runtime.comfyui import (
     LoadTimeout,
@@ -28,18 +29,16 @@ LACKS = ("unknown_class", "missing_model")
 """What makes a command impossible on a backend, whatever its arguments are: kinds of `GraphProblem`."""
 
 
-def failure_of(
-    registry: Registry, error: VeilrunError, *, command: str, variant: str | None, backend: str, last_error: str | None
-) -> Failure | None:
-    """What to count against `backend` when a job of the command failed there with `error`; None = nothing.
+def failure_of(registry: Registry, error: VeilrunError, job: Job) -> Failure | None:
+    """What to count against the job's backend when it failed there with `error`; None = nothing.
 
-    last_error: class name of what its try before failed with.
+    The job is as it was claimed: its own `error` is that of the try before.
     """
-    is_certain = is_backends_fault(error, last_error=last_error)
-    if is_certain is None:
+    is_certain = is_backends_fault(error, last_error=job.error)
+    if is_certain is None or job.backend is None:
         return None
-    others = tuple(name for name in fitting_backends(registry, command, variant) if name != backend)
-    return Failure(backend, command_key(command, variant), type(error).__name__, is_certain, others)
+    others = [name for name in fitting_backends(registry, job.command, job.variant) if name != job.backend]
+    return Failure(job.backend, command_key(job.command, job.variant), type(error).__name__, is_certain, others)
 
 
 def is_backends_fault(error: VeilrunError, *, last_error: str | None = None) -> bool | None:

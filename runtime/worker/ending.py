@@ -8,11 +8,13 @@ from typing import Literal
 
 from psycopg import AsyncConnection
 
-from db import artifacts, chats, deliveries, leases
+from db import artifacts, breakers, chats, deliveries, leases
 from db.artifacts import NewArtifact
+from db.breakers import Failure
 from db.jobs import Job
 from db.leases import Lease, Wakeup
 from db.pool import Pool
+from runtime.scheduler.view import command_key
 from runtime.worker.attempt import Collected
 from runtime.worker.outcome import Fail, Requeue
 
@@ -35,13 +37,20 @@ async def write_collected(
             await chats.remember(connection, job.chat_id, job.user_id, ids[0])
         if collected.run_seconds is not None:
             await leases.remember_run(connection, job.command, job.variant, device, collected.run_seconds)
+        if job.backend is not None:
+            await breakers.worked(connection, job.backend, command_key(job.command, job.variant))
         return await _owe(connection, job, "result")
 
 
-async def write_failed(pool: Pool, job: Job, lease: Lease, fail: Fail) -> int | None:
-    """The failure and the message owed. The id of that message's delivery, if there is one."""
+async def write_failed(pool: Pool, job: Job, lease: Lease, fail: Fail, failure: Failure | None = None) -> int | None:
+    """The failure and the message owed. The id of that message's delivery, if there is one.
+
+    failure: what is held against the backend, None if nothing is.
+    """
     async with pool.connection() as connection, connection.pipeline():
         await _end(connection, lease, fail.state, error=fail.error, detail=fail.detail)
+        if failure is not None:
+            await breakers.failed(connection, failure)
         return await _owe(connection, job, "failure")
 
 
@@ -51,8 +60,10 @@ async def write_cancelled(pool: Pool, lease: Lease) -> None:
         await _end(connection, lease, "cancelled")
 
 
-async def write_requeued(pool: Pool, lease: Lease, requeue: Requeue) -> Literal["queued", "cancelled"]:
-    """The job waits for another try, unless its user cancelled it meanwhile."""
+async def write_requeued(
+    pool: Pool, lease: Lease, requeue: Requeue, failure: Failure | None = None
+) -> Literal["queued", "cancelled"]:
+    """The job waits for another try, unless its user cancelled it meanwhile. failure: as for `write_failed`."""
     async with pool.connection() as connection, connection.pipeline():
         state = await leases.requeue(
             connection,
@@ -64,6 +75,8 @@ async def write_requeued(pool: Pool, lease: Lease, requeue: Requeue) -> Literal[
         )
         if state is None:
             raise FencedOut
+        if failure is not None:
+            await breakers.failed(connection, failure)
         return state
 
 

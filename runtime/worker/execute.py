@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 import structlog
 
 from db import leases, placement
+from db.breakers import Failure
 from db.leases import Wakeup
 from db.pool import AWAY
 from runtime.api import Outcome, VeilrunError
 from runtime.comfyui import BackendError
+from runtime.scheduler.breakers import failure_of
 from runtime.scheduler.fleet import UnknownBackend
 from runtime.worker.attempt import Attempt, Collected
 from runtime.worker.cleaning import clean_up
@@ -132,23 +134,24 @@ class _Execution:
             max_attempts=self._job.max_attempts,
             last_error=self._job.error,
         )
+        failure = failure_of(self._workplace.registry, error, self._job)
         match verdict:
             case Fail():
                 log.info("job failed", job=self._job.id, error=verdict.error, state=verdict.state)
-                await self._fail(verdict)
+                await self._fail(verdict, failure)
             case Requeue():
-                await self._requeue(verdict)
+                await self._requeue(verdict, failure)
 
-    async def _fail(self, fail: Fail) -> None:
-        delivery = await write_failed(self._workplace.pool, self._job, self._attempt.lease, fail)
+    async def _fail(self, fail: Fail, failure: Failure | None = None) -> None:
+        delivery = await write_failed(self._workplace.pool, self._job, self._attempt.lease, fail, failure)
         self._tell(delivery)
         self._clean_up()
         self._call_hooks(Outcome(fail.state, self._job.backend, error=fail.error))
 
-    async def _requeue(self, requeue: Requeue) -> None:
+    async def _requeue(self, requeue: Requeue, failure: Failure | None) -> None:
         if requeue.free:
             await self._free_memory()
-        state = await write_requeued(self._workplace.pool, self._attempt.lease, requeue)
+        state = await write_requeued(self._workplace.pool, self._attempt.lease, requeue, failure)
         self._clean_up()  # the next try has an id of its own
         self._workplace.soon(self._workplace.place())
         if state == "cancelled":
