@@ -7,17 +7,19 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import structlog
 
-from db import placement
+from db import backends, breakers, placement
 from db.pool import AWAY, Pool
 from runtime.api import VeilrunError, Workflow
-from runtime.comfyui import BackendError, Catalogue, PathAway, check_graph
-from runtime.registry import LoadedCommand
+from runtime.comfyui import BackendError, Catalogue, PathAway, SystemStats, check_graph
+from runtime.registry import BackendConfig, LoadedCommand, Override
+from runtime.scheduler.breakers import LACKS
 from runtime.scheduler.fleet import Backend, Fleet
+from runtime.scheduler.overrides import broken_by, with_overrides
 from runtime.scheduler.view import command_key
 
 log = structlog.get_logger("veilrun.health")
@@ -31,13 +33,25 @@ PATH_SECONDS = 1.0
 CHECK_SECONDS = {"direct": 20.0, "anon": 100.0}
 """A check that takes longer counts as failed. Circuits to a hidden service may take a minute to come about."""
 
-LACKS = ("unknown_class", "missing_model")
-"""What makes a command impossible on a backend, whatever its arguments are."""
+VRAM_SHARE = 0.95
+"""A card that is sold with 24 GB tells 23.5 GiB or so: from this share on it is the one that the registry means."""
+
+NO_OVERRIDES: Mapping[str, Override] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One compute device as its server tells. vram_gb in GiB."""
+
+    name: str
+    vram_gb: float
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """What one check found. missing: command (with variant, `flux --dev`) -> what the backend lacks for it.
+
+    cards: what the server computes on. doubt: what of that does not fit the registry.
 
     is_path_down: nothing is known of the backend itself, since our way to it is down. round_trip_seconds: of one small
     request on an open connection; it differs from check to check, and makes no other finding.
@@ -47,6 +61,8 @@ class Health:
     reason: str | None = None
     comfyui_version: str | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    cards: tuple[Card, ...] = ()
+    doubt: str | None = None
     is_path_down: bool = False
     round_trip_seconds: float | None = field(default=None, compare=False)
 
@@ -76,24 +92,56 @@ async def check_backend(backend: Backend, commands: Mapping[str, LoadedCommand])
     except VeilrunError as error:
         backend.forget()
         return Health("away", error.message if isinstance(error, BackendError) else str(error))
-    missing = missing_commands(catalogue, commands)
-    return Health("ready", None, stats.comfyui_version, missing, round_trip_seconds=round_trip_seconds)
+    cards = cards_of(stats)
+    return Health(
+        "ready",
+        comfyui_version=stats.comfyui_version,
+        missing=missing_commands(catalogue, commands, backend.config.overrides),
+        cards=cards,
+        doubt=doubt_of(backend.config, cards),
+        round_trip_seconds=round_trip_seconds,
+    )
 
 
-def missing_commands(catalogue: Catalogue, commands: Mapping[str, LoadedCommand]) -> Mapping[str, str]:
-    """Command (with variant) -> the node classes and model files that the server lacks for it, in words."""
+def cards_of(stats: SystemStats) -> tuple[Card, ...]:
+    """The server's devices. ComfyUI lists the one that it computes on, whichever others the machine has."""
+    return tuple(Card(device.name, round(device.vram_total / 2**30, 1)) for device in stats.devices)
+
+
+def doubt_of(config: BackendConfig, cards: tuple[Card, ...]) -> str | None:
+    """What of the cards does not fit the registry, in words. With overrides, a model set may be on several cards, of
+    which the server tells one: then there is nothing to compare."""
+    largest = max(cards, key=lambda card: card.vram_gb, default=None)
+    if largest is None or config.overrides or largest.vram_gb >= VRAM_SHARE * config.vram_gb:
+        return None
+    return f"the registry says {config.vram_gb:g} GB, but {largest.name} has {largest.vram_gb:g} GB"
+
+
+def missing_commands(
+    catalogue: Catalogue, commands: Mapping[str, LoadedCommand], overrides: Mapping[str, Override] = NO_OVERRIDES
+) -> Mapping[str, str]:
+    """Command (with variant) -> the node classes and model files that the server lacks for it, in words.
+
+    The graphs are looked at as they are sent there, with the backend's own overrides.
+    """
     missing = {}
     for name, loaded in commands.items():
         for variant in (None, *(variant.name for variant in loaded.command.variants)):
-            lacks = _lacks(catalogue, loaded.command.workflow_of(variant))
+            lacks = _lacks(catalogue, loaded.command.workflow_of(variant), overrides)
             if lacks:
                 missing[command_key(name, variant)] = lacks
     return missing
 
 
-def _lacks(catalogue: Catalogue, workflow: Workflow) -> str:
-    problems = check_graph(workflow.graph, catalogue, workflow.models)
-    return "; ".join(dict.fromkeys(problem.message for problem in problems if problem.kind in LACKS))
+def _lacks(catalogue: Catalogue, workflow: Workflow, overrides: Mapping[str, Override]) -> str:
+    told = {override.class_type for override in overrides.values()}
+    problems = check_graph(with_overrides(workflow.graph, overrides), catalogue, workflow.models)
+    lacks = [
+        problem.message
+        for problem in problems
+        if problem.kind in LACKS and not (problem.kind == "unknown_class" and problem.class_type in told)
+    ]
+    return "; ".join(dict.fromkeys([*broken_by(workflow, catalogue, overrides), *lacks]))
 
 
 class HealthWatch:
@@ -153,8 +201,16 @@ class HealthWatch:
                 missing=health.missing if health.state == "ready" else None,
                 round_trip_seconds=health.round_trip_seconds,
             )
-        if self._last.get(name) != health:
+            before = self._last.get(name)
+            if health.state == "ready" and (before is None or before.cards != health.cards):
+                cards = [asdict(card) for card in health.cards]
+                await backends.tell_devices(connection, name, cards, health.doubt)
+            if health.state == "ready" and before is not None and before.state == "away":
+                await breakers.probe_now(connection, name)
+        if before != health:
             self._last[name] = health
             log.info("backend checked", backend=name, health=health.state, reason=health.reason)
+            if health.doubt and (before is None or before.doubt != health.doubt):
+                log.warning("backend is not as the registry says", backend=name, doubt=health.doubt)
             if health.state == "ready":
                 await self._on_ready()

@@ -23,6 +23,7 @@ from runtime.comfyui import (
 from runtime.media import Picture
 from runtime.registry import Registry, Traces
 from runtime.scheduler.fleet import Backend
+from runtime.scheduler.overrides import with_overrides
 from runtime.worker.graph import fill_graph, save_under
 from runtime.worker.traces import feasible, save_as, upload_folder
 
@@ -65,6 +66,7 @@ async def prepare(
     )
     graph = fill_graph(command, invocation)
     graph = await asyncio.to_thread(registry.build_workflow, invocation, graph)
+    graph = with_overrides(graph, backend.config.overrides)
     workflow = command.workflow_of(invocation.variant)
     save_under(graph, prompt_id)
     allowed = feasible(graph, traces, (await backend.catalogue()).classes)

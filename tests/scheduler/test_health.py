@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from db import placement
+from db import backends, breakers, placement
+from db.breakers import Failure
 from db.placement import BackendState
 from db.pool import Pool, open_pool
 from runtime.anon.address import HiddenAddress
-from runtime.registry import BackendConfig, Registry, load_registry
+from runtime.registry import BackendConfig, Override, Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
+from runtime.sandbox.comfyui.facts_http import Device
 from runtime.scheduler.fleet import Backend, Fleet, UnknownBackend
-from runtime.scheduler.health import Health, HealthWatch, check_backend
+from runtime.scheduler.health import Card, Health, HealthWatch, check_backend, doubt_of
 from runtime.scheduler.sync import sync_registry
 from tests.worker.yard import eventually, write_registry
 
@@ -48,7 +51,7 @@ async def test_the_round_trip_is_that_of_one_small_request_on_an_open_connection
     assert health.round_trip_seconds is not None
     assert 0 < health.round_trip_seconds < 5
     assert [seen.route for seen in comfyui.requests][:2] == ["GET /system_stats", "GET /prompt"]
-    assert health == Health("ready", None, health.comfyui_version, round_trip_seconds=9), "it makes no other finding"
+    assert health == replace(health, round_trip_seconds=9), "it makes no other finding"
 
 
 async def test_what_a_backend_lacks_is_told_for_each_command_and_variant(registry, fleet, comfyui):
@@ -146,3 +149,57 @@ async def test_the_watch_checks_at_once_and_again_as_soon_as_a_job_could_not_rea
 
     assert away.warm_model_set is None, "a server that was away may have lost what it had loaded"
     assert away.health_reason
+
+
+async def test_a_card_that_is_smaller_than_the_registry_says_is_told(tmp_path: Path):
+    async with SandboxComfyUI(pace=0, devices=[Device("cuda:0 NVIDIA GeForce RTX 4070", 11.99)]) as small:
+        registry = load_registry(write_registry(tmp_path, [small]))
+        async with Fleet(registry.backends) as fleet:
+            health = await check_backend(fleet["gpu-1"], registry.commands)
+
+    assert health.cards == (Card("cuda:0 NVIDIA GeForce RTX 4070", 12.0),)
+    assert health.doubt == "the registry says 32 GB, but cuda:0 NVIDIA GeForce RTX 4070 has 12 GB"
+
+
+def test_a_card_is_the_one_that_the_registry_means_if_only_the_driver_took_its_share():
+    def doubt(claimed: float, told: float, **more: object) -> str | None:
+        return doubt_of(BackendConfig("gpu", "http://127.0.0.1:9", vram_gb=claimed, **more), (Card("a card", told),))
+
+    assert doubt(24, 23.5) is None
+    assert doubt(24, 80) is None
+    assert doubt(24, 22) == "the registry says 24 GB, but a card has 22 GB"
+    assert doubt(48, 24, overrides={"UNETLoader": Override("UNETLoaderMultiGPU")}) is None, "the rest is elsewhere"
+    assert doubt_of(BackendConfig("gpu", "http://127.0.0.1:9", vram_gb=24), ()) is None
+
+
+async def test_the_watch_stores_the_cards_and_half_opens_breakers_when_the_backend_comes_back(
+    database, registry, fleet, comfyui
+):
+    async def on_ready() -> None: ...
+
+    async with open_pool(database.dsn, "test") as pool:
+        await sync_registry(pool, registry)
+        watch = HealthWatch(fleet, registry.commands, pool, on_ready)
+        watching = asyncio.create_task(watch.run())
+        try:
+            await until_health(pool, "ready")
+            async with pool.connection() as connection:
+                (listed,) = await backends.listed(connection)
+                for _ in range(3):
+                    await breakers.failed(connection, Failure("gpu-1", "flux", "PromptLost", True, ()))
+                (opened,) = await breakers.not_closed(connection)
+            await comfyui.crash()
+            watch.check_soon("gpu-1")
+            await until_health(pool, "away")
+            await comfyui.start()
+            watch.check_soon("gpu-1")
+            await until_health(pool, "ready")
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+        async with pool.connection() as connection:
+            (probing,) = await breakers.not_closed(connection)
+
+    assert listed.devices == [{"name": comfyui.devices[0].name, "vram_gb": 24.0}]
+    assert listed.doubt is not None
+    assert (opened.is_probing, probing.is_probing) == (False, True)
