@@ -228,13 +228,13 @@ async def of_media_group(connection: AsyncConnection, chat_id: int, media_group_
         return await cursor.fetchone()
 
 
-async def open_of_message(connection: AsyncConnection, chat_id: int, message_id: int) -> list[Job]:
-    """The unfinished jobs that this chat message asked for, or whose progress it shows, newest first."""
+async def of_message(connection: AsyncConnection, chat_id: int, message_id: int, states: Sequence[State]) -> list[Job]:
+    """The jobs in these states that this chat message asked for, or whose progress it shows, newest first."""
     async with connection.cursor(row_factory=class_row(Job)) as cursor:
         await cursor.execute(
             f"""select {COLUMNS} from jobs where chat_id = %(chat)s and state = any(%(states)s)
                   and (message_id = %(message)s or status_message_id = %(message)s) order by id desc""",
-            {"chat": chat_id, "message": message_id, "states": list(OPEN_STATES)},
+            {"chat": chat_id, "message": message_id, "states": list(states)},
         )
         return await cursor.fetchall()
 

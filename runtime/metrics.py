@@ -11,6 +11,7 @@ commit_batch = Histogram(
 ack_seconds = Histogram("veilrun_ack_seconds", "From webhook request to durable acknowledgement", buckets=FAST)
 dispatch_seconds = Histogram("veilrun_dispatch_seconds", "From stored update to committed effect", buckets=FAST)
 updates_dispatched = Counter("veilrun_updates_dispatched", "Updates by what became of them", ["result"])
+jobs_refused = Counter("veilrun_jobs_refused", "Requests refused, by the limit that did it", ["reason"])
 telegram_calls = Counter("veilrun_telegram_calls", "Bot API calls", ["method", "outcome"])
 deliveries_ended = Counter("veilrun_deliveries", "Messages owed to chats by what became of them", ["kind", "outcome"])
 jobs_by_state = Gauge("veilrun_jobs", "Jobs in the table", ["command", "state"])

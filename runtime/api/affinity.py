@@ -37,7 +37,9 @@ class Limits:
 
     queue_seconds, load_seconds, run_seconds: longest wait for a GPU, for the weights, for the run itself.
     concurrency: jobs of this command on all backends together. per_user: unfinished jobs of one user.
-    max_attempts: how often a job is started before it becomes a dead letter.
+    max_attempts: how often a job is started before it becomes a dead letter. unique: a request of the same user in the
+    same chat with the same words, options and pictures is refused while the first one is not over; a seed that nobody
+    chose makes no difference.
     """
 
     queue_seconds: float = 3600.0
@@ -46,6 +48,7 @@ class Limits:
     concurrency: int | None = None
     per_user: int | None = None
     max_attempts: int = 3
+    unique: bool = False
 
     def __post_init__(self) -> None:
         for name in ("queue_seconds", "load_seconds", "run_seconds", "max_attempts"):

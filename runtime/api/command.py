@@ -11,6 +11,9 @@ from runtime.api.errors import BadArgument, DeclarationError
 from runtime.api.parameters import OPTION, ImageInput, Parameter, Text, Value, is_text
 from runtime.api.workflow import Kind, Workflow
 
+LATER = "in"
+"""The option that every command has by itself: `--in 2h30m` starts its job so much later."""
+
 _NAME = re.compile(r"[a-z0-9_]{1,32}")  # Bot API, BotCommand.command
 
 
@@ -64,6 +67,8 @@ class Command:
         options = [option for parameter in self.parameters for option in parameter.options]
         options += [variant.name for variant in self.variants]
         names = [parameter.name for parameter in self.parameters]
+        if LATER in options:
+            raise DeclarationError(f"/{self.name}: every command has --{LATER} already; call yours something else")
         for taken in (options, names):
             twice = {name for name in taken if taken.count(name) > 1}
             if twice:

@@ -5,7 +5,11 @@ from runtime.chat.buttons import cancel_button
 from runtime.chat.captions import shortened
 from runtime.chat.messages import Envelope
 from runtime.chat.progress_bar import Progress
+from runtime.chat.spoken import spoken
 from runtime.chat.texts import text
+
+SOON_SECONDS = 5.0
+"""What starts within so little time starts now: an album is waited for, no later hour."""
 
 _REASON_UNITS = 300
 
@@ -34,6 +38,8 @@ def _line(job: Job, position: int | None) -> str:
         return text("status.path_away", language)
     if job.attempt > 0:
         return text("status.retrying", language)
+    if job.due_seconds > SOON_SECONDS:
+        return text("status.later", language, time=spoken(job.due_seconds, language))
     if position is None:
         return text("status.accepted", language)
     line = text("status.next", language) if position == 1 else text("status.position", language, position=position)

@@ -103,7 +103,7 @@ async def _say(
     said: str | None,
 ) -> str | None:
     position = await jobs.position(connection, job.id) if job.state == "queued" else None
-    if job.state == "queued" and position is None:
+    if job.state == "queued" and position is None and job.due_seconds <= 0:
         return said or ""  # it has just left the queue: what it does now is told in a moment
     envelope = status_envelope(job, position)
     if envelope is None or job.chat_id is None:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from runtime.api import Command, Text, VeilrunError
 from runtime.cli.output import AsJson, notices, print_json, screen
 from runtime.comfyui import Progress as Reading
-from runtime.dispatch.arguments import Arguments, parse_arguments
+from runtime.dispatch.arguments import Arguments, BadArguments, parse_arguments
 from runtime.registry import BackendConfig, LoadedCommand, Registry, load_registry
 from runtime.registry.plugins import installed_plugins
 from runtime.settings import read_settings
@@ -73,6 +73,8 @@ def invoke(
         known = ", ".join(sorted(registry.commands)) or "none"
         raise NoSuchCommand(f"there is no command {command!r}; enabled are: {known}")
     arguments = parse_arguments(loaded.command, line_of(loaded.command, context.args))
+    if arguments.delay_seconds:
+        raise BadArguments("--in is for the chat: from a shell, start this command when it is to run")
     pictures = _pictures(loaded.command, image or [])
     if output is not None:
         _check_writable(output)

@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.api import BadArgument, Command, Parameter, Size, Text, Value, VeilrunError
+from runtime.api import BadArgument, Command, Parameter, Seed, Size, Text, Value, VeilrunError
+from runtime.api.command import LATER
+from runtime.dispatch.later import read_delay
 
 MAX_LENGTH = 20_000
 """More characters than any message has (Bot API: 4096), few enough to be read in no time."""
@@ -31,10 +33,15 @@ class BadArguments(VeilrunError):
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Every parameter's value, defaults and seed filled in; pictures are not among them."""
+    """Every parameter's value, defaults and seed filled in; pictures are not among them.
+
+    by_chance: parameters whose value nobody chose. delay_seconds: how much later to start, as `--in` says.
+    """
 
     values: Mapping[str, Value]
     variant: str | None = None
+    by_chance: frozenset[str] = frozenset()
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,14 @@ def _parsed(command: Command, text: str) -> Arguments:
     given: dict[str, Value] = {}
     written: dict[str, str] = {}
     variant: str | None = None
+    delay_seconds = 0.0
     for option in options:
+        if option.name == LATER:
+            if delay_seconds:
+                raise BadArgument(f"--{LATER} is there twice")
+            delay_seconds, left = _delay(option)
+            words.append(left)
+            continue
         chosen = _variant(command, option)
         if chosen is not None:
             if option.is_assigned:
@@ -105,7 +119,9 @@ def _parsed(command: Command, text: str) -> Arguments:
         written[parameter.name] = option.name
         words.append(left)
     _take_words(command, " ".join(word for word in (part.strip() for part in words) if word), given)
-    return Arguments(_filled(command, variant, given), variant)
+    values = _filled(command, variant, given)
+    by_chance = {p.name for p in command.parameters if isinstance(p, Seed) and p.name not in given}
+    return Arguments(values, variant, frozenset(by_chance), delay_seconds)
 
 
 def _split(text: str) -> tuple[str, list[_Option]]:
@@ -122,6 +138,14 @@ def _split(text: str) -> tuple[str, list[_Option]]:
         for mark, end in zip(marks, ends[1:], strict=True)
     ]
     return text[: ends[0]], options
+
+
+def _delay(option: _Option) -> tuple[float, str]:
+    quoted = _QUOTED.match(option.rest)
+    if not quoted:
+        return read_delay(option.rest)
+    seconds, left = read_delay(quoted[quoted.lastindex or 0])
+    return seconds, left + option.rest[quoted.end() :]
 
 
 def _variant(command: Command, option: _Option) -> str | None:

@@ -3,11 +3,15 @@
 import difflib
 
 from db import jobs, reports
-from db.jobs import OPEN_STATES, Job
+from db.jobs import OPEN_STATES, Job, State
 from runtime.api import Command, Text
+from runtime.chat.spoken import spoken
+from runtime.chat.status_line import SOON_SECONDS
 from runtime.chat.texts import text
 from runtime.dispatch.effects import Scene
 from runtime.dispatch.update import Message
+
+UNSENT_STATES: tuple[State, ...] = (*OPEN_STATES, "collected")
 
 
 async def start(scene: Scene, message: Message, user_id: int, rest: str) -> None:
@@ -34,17 +38,18 @@ async def cancel(scene: Scene, message: Message, user_id: int, rest: str) -> Non
     """Stop the job replied to, else the user's newest that is not over. Nobody else's."""
     chat_id, replied = message.chat.id, message.replied
     if replied is not None:
-        meant = await jobs.open_of_message(scene.connection, chat_id, replied.message_id)
+        meant = await jobs.of_message(scene.connection, chat_id, replied.message_id, UNSENT_STATES)
     else:
-        meant = await jobs.newest(scene.connection, states=OPEN_STATES, chat_id=chat_id, user_id=user_id)
-    meant = sorted(meant, key=lambda job: job.cancel_requested)  # one that is being stopped already comes last
+        meant = await jobs.newest(scene.connection, states=UNSENT_STATES, chat_id=chat_id, user_id=user_id)
+    # one that is being stopped already comes after the others, one that is done comes last
+    meant = sorted(meant, key=lambda job: (job.is_over, job.cancel_requested))
     mine = [job for job in meant if may_cancel(scene, job, user_id)]
     if meant and not mine:
         await scene.reply(message, scene.say("dispatch.not_yours"))
         return
     state = await jobs.cancel(scene.connection, mine[0].id) if mine else None
     if state is None:
-        await scene.reply(message, scene.say("dispatch.nothing_to_cancel"))
+        await scene.reply(message, scene.say("dispatch.done_already" if mine else "dispatch.nothing_to_cancel"))
         return
     scene.effects.jobs_moved = True
     key = "dispatch.cancelled" if state == "cancelled" else "dispatch.cancelling"
@@ -79,6 +84,8 @@ async def _fleet(scene: Scene) -> str:
 
 
 async def _line(scene: Scene, job: Job) -> str:
+    if job.state == "queued" and job.due_seconds > SOON_SECONDS and job.attempt == 0:
+        return scene.say("dispatch.job_later", command=job.command, time=spoken(job.due_seconds, scene.language))
     if job.state == "queued":
         position = await jobs.position(scene.connection, job.id)
         return scene.say("dispatch.job_waits", command=job.command, position=position or 1)
@@ -109,6 +116,7 @@ def explained(command: Command, language: str | None) -> str:
         usage = f"<{parameter.name}>" if isinstance(parameter, Text) and parameter.positional else parameter.usage
         lines.append(f"{usage} · {parameter.summary}" if parameter.summary else usage)
     lines += [f"--{variant.name} · {variant.summary}" for variant in command.variants]
+    lines += [text("dispatch.option_later", language)]
     lines += ["", text("dispatch.example", language, example=command.written_example)]
     return "\n".join(lines)
 

@@ -25,6 +25,7 @@ from runtime.chat.errors import TelegramFailed
 from runtime.chat.gateway import TelegramGateway
 from runtime.dispatch.effect import take_effect, writer
 from runtime.dispatch.effects import Answer, BotNameUnknown, Effects, Scene
+from runtime.dispatch.queue_length import QueueLength
 from runtime.dispatch.update import NotUnderstood, read_update
 from runtime.registry import Registry
 
@@ -76,6 +77,7 @@ class Dispatcher:
         self._on_jobs = on_jobs
         self._on_deliveries = on_deliveries
         self._sweep_seconds = sweep_seconds
+        self._queue_length = QueueLength(registry.limits.queued)
         self._lanes: dict[Lane, _Work] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -186,6 +188,7 @@ class Dispatcher:
             update_id=stored.update_id,
             language=user.language_code if user else None,
             effects=effects,
+            queue_length=self._queue_length,
             bot_name=self._bot_name,
         )
         await take_effect(scene, update)

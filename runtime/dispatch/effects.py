@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from db import deliveries
 from runtime.api import VeilrunError
 from runtime.chat.texts import text
+from runtime.dispatch.queue_length import QueueLength
 from runtime.dispatch.update import Message
 from runtime.registry import Registry
 
@@ -60,6 +61,7 @@ class Scene:
     update_id: int
     language: str | None
     effects: Effects
+    queue_length: QueueLength
     bot_name: str | None = None
 
     def is_named(self, name: str) -> bool:
@@ -80,11 +82,14 @@ class Scene:
         if delivery_id is not None:
             (self.effects.statuses if kind == "status" else self.effects.deliveries).append(delivery_id)
 
-    async def reply(self, message: Message, words: str) -> None:
-        """Answer a message with a text: in a group as a reply, in a topic within it."""
+    async def reply(self, message: Message, words: str, *, about: int | None = None) -> None:
+        """Answer a message with a text: in a group as a reply, in a topic within it.
+
+        about: an earlier message of the chat that the answer points at instead, in a private chat as well.
+        """
         payload = {
             "text": words,
-            "reply_to": None if message.chat.is_private else message.message_id,
+            "reply_to": about or (None if message.chat.is_private else message.message_id),
             "thread_id": message.topic,
         }
         await self.owe(message.chat.id, "notice", payload)

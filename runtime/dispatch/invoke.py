@@ -1,14 +1,16 @@
 """A command of a plugin: checked, turned into a job, announced."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 
 import structlog
 
-from db import admission, artifacts, jobs
+from db import artifacts, jobs
 from db.artifacts import Artifact
 from db.jobs import Job, NewJob
 from runtime.api import BadArgument, Invocation, Seed, Value, Veto
+from runtime.dispatch.admission import Refusal, refusal_of, unique_key
 from runtime.dispatch.arguments import BadArguments, parse_arguments
 from runtime.dispatch.effects import Scene
 from runtime.dispatch.inputs import Unusable, check_usable, gather, keep, may_grow, media
@@ -44,11 +46,11 @@ async def invoke(scene: Scene, message: Message, user_id: int, loaded: LoadedCom
         thread_id=message.topic,
         media_group_id=message.media_group_id,
         language=scene.language,
-        delay_seconds=ALBUM_SECONDS if may_grow(message, wanted) else 0.0,
+        delay_seconds=max(arguments.delay_seconds, ALBUM_SECONDS if may_grow(message, wanted) else 0.0),
     )
-    refusal = await queue(scene, loaded, job, sources)
+    refusal = await queue(scene, loaded, job, sources, by_chance=arguments.by_chance)
     if refusal:
-        await scene.reply(message, refusal)
+        await scene.reply(message, refusal.text, about=refusal.about)
 
 
 async def again(scene: Scene, loaded: LoadedCommand, before: Job, user_id: int) -> str | None:
@@ -74,42 +76,42 @@ async def again(scene: Scene, loaded: LoadedCommand, before: Job, user_id: int) 
         thread_id=before.thread_id,
         language=scene.language,
     )
-    return await queue(scene, loaded, job, sources, is_repeated=True)
+    refusal = await queue(scene, loaded, job, sources, by_chance=fresh.keys(), is_repeated=True)
+    return refusal.text if refusal else None
 
 
 async def queue(
-    scene: Scene, loaded: LoadedCommand, job: NewJob, sources: list[Artifact], *, is_repeated: bool = False
-) -> str | None:
-    """Let the plugins see it, admit it, store it. What to say if it is refused, else None.
+    scene: Scene,
+    loaded: LoadedCommand,
+    job: NewJob,
+    sources: list[Artifact],
+    *,
+    by_chance: Collection[str] = (),
+    is_repeated: bool = False,
+) -> Refusal | None:
+    """Admit it, let the plugins see it, store it. What to say if it is refused, else None.
 
-    is_repeated: the plugins have amended these arguments before; they may veto, but not amend once more.
+    by_chance: parameters whose value nobody chose. is_repeated: the plugins have amended these arguments before; they
+    may veto, but not amend once more.
     """
     command = loaded.command
-    invocation = Invocation(
-        command=command.name,
-        arguments=job.arguments,
-        variant=job.variant,
-        inputs=media(sources),
-        user_id=job.user_id,
-        chat_id=job.chat_id,
-    )
+    if command.limits.unique:
+        job = replace(job, unique_key=unique_key(job, sources, by_chance))
+    refusal = await refusal_of(scene, command.limits, job)
+    if refusal is not None:
+        return refusal
     try:
-        async with asyncio.timeout(HOOKS_SECONDS):
-            # in a thread: a plugin that dawdles must not hold up other chats
-            amended = await asyncio.to_thread(scene.registry.before_invoke, invocation)
+        amended = await _amended(scene, job, sources)
     except Veto as veto:
-        return scene.say("dispatch.vetoed", reason=veto.reason.strip()) or scene.say("dispatch.vetoed_silently")
+        return Refusal(
+            scene.say("dispatch.vetoed", reason=veto.reason.strip()) or scene.say("dispatch.vetoed_silently")
+        )
     except PluginFailed as failed:
         log.warning("invocation refused", plugin=failed.plugin, hook="before_invoke")
-        return scene.say("dispatch.plugin_failed", plugin=failed.plugin)
+        return Refusal(scene.say("dispatch.plugin_failed", plugin=failed.plugin))
     except TimeoutError:
         log.warning("plugins took too long", hook="before_invoke", seconds=HOOKS_SECONDS)
-        return scene.say("dispatch.plugins_slow")
-    if command.limits.per_user is not None and job.user_id is not None:
-        await admission.lock_user(scene.connection, job.user_id)
-        unfinished = (await admission.standing(scene.connection, job.user_id, command.name)).unfinished
-        if unfinished >= command.limits.per_user:
-            return scene.say("dispatch.per_user", command=command.name, count=unfinished)
+        return Refusal(scene.say("dispatch.plugins_slow"))
     if not is_repeated:
         job = replace(job, arguments=amended.arguments, variant=amended.variant)
     job = replace(
@@ -117,6 +119,7 @@ async def queue(
         command_id=scene.command_ids[command.name],
         model_set=command.affinity_of(job.variant).model_set,
         max_attempts=command.limits.max_attempts,
+        priority=loaded.priority,
         dedupe_key=f"update:{scene.bot_id}:{scene.update_id}",
     )
     job_id = await jobs.insert(scene.connection, job, [source.id for source in sources])
@@ -124,6 +127,21 @@ async def queue(
         await scene.owe(job.chat_id, "status", {}, job_id)
         scene.effects.job_waits(job.delay_seconds)
     return None
+
+
+async def _amended(scene: Scene, job: NewJob, sources: list[Artifact]) -> Invocation:
+    """The call as the plugins let it pass. Raises: Veto, PluginFailed, TimeoutError."""
+    invocation = Invocation(
+        command=job.command,
+        arguments=job.arguments,
+        variant=job.variant,
+        inputs=media(sources),
+        user_id=job.user_id,
+        chat_id=job.chat_id,
+    )
+    async with asyncio.timeout(HOOKS_SECONDS):
+        # in a thread: a plugin that dawdles must not hold up other chats
+        return await asyncio.to_thread(scene.registry.before_invoke, invocation)
 
 
 async def take_album_photo(scene: Scene, message: Message, user_id: int) -> bool:

@@ -4,7 +4,7 @@ from db import artifacts, deliveries, jobs
 from db.jobs import Job
 from runtime.chat.buttons import Press, read_press
 from runtime.chat.captions import ANSWER_UNITS, shortened
-from runtime.dispatch.built_in import may_cancel
+from runtime.dispatch.built_in import UNSENT_STATES, may_cancel
 from runtime.dispatch.effects import Answer, Scene
 from runtime.dispatch.invoke import again
 from runtime.dispatch.update import CallbackQuery
@@ -46,7 +46,8 @@ async def _cancel(scene: Scene, job: Job, user_id: int) -> str | None:
     if not may_cancel(scene, job, user_id):
         return scene.say("dispatch.not_yours")
     if await jobs.cancel(scene.connection, job.id) is None:
-        return scene.say("dispatch.nothing_to_cancel")
+        is_on_its_way = job.state in UNSENT_STATES  # if only just now
+        return scene.say("dispatch.done_already" if is_on_its_way else "dispatch.nothing_to_cancel")
     scene.effects.jobs_moved = True
     return None
 

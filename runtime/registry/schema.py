@@ -99,6 +99,7 @@ class LimitsSection(Section):
     concurrency: int | None = Field(default=None, ge=1)
     per_user: int | None = Field(default=None, ge=1)
     max_attempts: int | None = Field(default=None, ge=1, le=20)
+    unique: bool | None = None
 
 
 class AffinitySection(Section):
