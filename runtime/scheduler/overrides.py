@@ -1,6 +1,6 @@
 """Node classes that others stand in for on one backend, such as the loaders of ComfyUI-MultiGPU. Pure functions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from runtime.api import Graph, Workflow
 from runtime.comfyui import Catalogue, GraphProblem, check_graph
@@ -41,7 +41,7 @@ def broken_by(workflow: Workflow, catalogue: Catalogue, overrides: Mapping[str, 
     known_before = {_place(problem) for problem in check_graph(workflow.graph, catalogue, workflow.models)}
     for problem in check_graph(with_overrides(workflow.graph, in_use), catalogue, workflow.models):
         if problem.kind not in ("unknown_class", "missing_model") and _place(problem) not in known_before:
-            yield _told(problem)
+            yield _told(problem, in_use.values())
 
 
 def _undeclared(override: Override, known: NodeClass) -> Iterator[str]:
@@ -54,8 +54,14 @@ def _place(problem: GraphProblem) -> tuple[str, str, str]:
     return problem.node, problem.input, problem.kind
 
 
-def _told(problem: GraphProblem) -> str:
-    if problem.kind == "not_an_option":
-        value = f"{problem.input} {problem.received!r}" if problem.received is not None else problem.input
-        return f"{problem.class_type} does not take {value}; allowed: {problem.allowed}"
-    return problem.message
+def _told(problem: GraphProblem, overrides: Iterable[Override]) -> str:
+    """What the operator wrote may be shown; an input of the graph's own may be part of a prompt."""
+    if problem.kind != "not_an_option":
+        return problem.message
+    written = [
+        one.inputs[problem.input]
+        for one in overrides
+        if one.class_type == problem.class_type and problem.input in one.inputs
+    ]
+    value = f"{problem.input} {written[0]!r}" if written else problem.input
+    return f"{problem.class_type} does not take {value}; allowed: {problem.allowed}"

@@ -28,7 +28,7 @@ from tests.comfyui.conftest import Serve
 async def test_facts_about_the_server(client: ComfyClient) -> None:
     stats = await client.system_stats()
     assert stats.comfyui_version == "0.3.64"
-    assert stats.devices[0].vram_total == 24 * 2**30
+    assert stats.devices[0].vram_total == 32 * 2**30
     assert (await client.features()).max_upload_bytes == 100 * 2**20
     assert "KSampler" in await client.object_info()
     assert await client.prompt_info() == 0

@@ -200,6 +200,6 @@ async def test_the_watch_stores_the_cards_and_half_opens_breakers_when_the_backe
         async with pool.connection() as connection:
             (probing,) = await breakers.not_closed(connection)
 
-    assert listed.devices == [{"name": comfyui.devices[0].name, "vram_gb": 24.0}]
-    assert listed.doubt is not None
+    assert listed.devices == [{"name": comfyui.devices[0].name, "vram_gb": 32.0}]
+    assert listed.doubt is None
     assert (opened.is_probing, probing.is_probing) == (False, True)

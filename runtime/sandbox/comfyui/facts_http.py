@@ -18,8 +18,8 @@ GIB = 1024**3
 class Device:
     """A card as GET /system_stats reports it. `vram_gb` in GiB."""
 
-    name: str = "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync (sandbox)"
-    vram_gb: float = 24.0
+    name: str = "cuda:0 NVIDIA GeForce RTX 5090 : cudaMallocAsync (sandbox)"
+    vram_gb: float = 32.0
     type: str = "cuda"
 
 

@@ -68,7 +68,7 @@ async def test_system_stats_tell_version_and_memory_in_bytes(client: Client) -> 
     stats = await client.get("/system_stats")
 
     assert stats["system"]["comfyui_version"] == "0.3.64"
-    assert stats["devices"][0]["vram_total"] == 24 * 1024**3
+    assert stats["devices"][0]["vram_total"] == 32 * 1024**3
     assert set(stats["devices"][0]) == {
         "name", "type", "index", "vram_total", "vram_free", "torch_vram_total", "torch_vram_free",
     }  # fmt: skip
