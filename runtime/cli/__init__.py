@@ -13,7 +13,7 @@ from psycopg import OperationalError
 
 from db.errors import DatabaseError
 from runtime.api import VeilrunError
-from runtime.cli import anon, database, jobs, plugins, serve, webhook
+from runtime.cli import anon, backends, database, jobs, plugins, serve, webhook
 from runtime.cli.doctor import add_to as add_doctor
 from runtime.cli.invoke import add_to as add_invoke
 from runtime.cli.output import Commands, print_error
@@ -30,6 +30,7 @@ app = Commands(
 )
 app.add_typer(plugins.app, name="plugins", epilog="Example: veilrun plugins list")
 app.add_typer(jobs.app, name="jobs", epilog="Example: veilrun jobs list --state running")
+app.add_typer(backends.app, name="backends", epilog="Example: veilrun backends list")
 app.add_typer(webhook.app, name="webhook", epilog="Example: veilrun webhook info")
 app.add_typer(anon.app, name="anon", epilog="Example: veilrun anon status")
 app.add_typer(database.app, name="db", epilog="Example: veilrun db status")

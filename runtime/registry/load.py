@@ -1,7 +1,7 @@
 """From the file to the registry: plugins loaded, the operator's wishes merged into their commands."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -69,7 +69,12 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
         commands=commands,
         plugins=(*states, *(_not_enabled(name, installed) for name in _not_named(states, installed))),
         loaded=tuple(loaded),
-        warnings=tuple(sorted(_doubts(document, installed), key=lambda problem: (problem.line, problem.column))),
+        warnings=tuple(
+            sorted(
+                (*_doubts(document, installed), *_doubts_of_backends(document, commands)),
+                key=lambda problem: (problem.line, problem.column),
+            )
+        ),
     )
 
 
@@ -115,6 +120,40 @@ def _doubts(document: Document, installed: Installed) -> Iterator[Problem]:
                     f"no backend or device is called {preferred!r}",
                     _meant(preferred, known),
                 )
+
+
+def _doubts_of_backends(document: Document, commands: Mapping[str, LoadedCommand]) -> Iterator[Problem]:
+    """Commands and node classes that no plugin has, and keys that say nothing together."""
+    keys = [
+        name if variant is None else f"{name} --{variant}"
+        for name, loaded in commands.items()
+        for variant in (None, *(variant.name for variant in loaded.command.variants))
+    ]
+    classes = sorted(
+        {
+            str(node["class_type"])
+            for loaded in commands.values()
+            for workflow in (loaded.command.workflow, *(variant.workflow for variant in loaded.command.variants))
+            for node in workflow.graph.values()
+        }
+    )
+    for index, backend in enumerate(document.content.backends):
+        place: Place = ("backends", index)
+        for number, pinned in enumerate(backend.pin):
+            if pinned not in keys:
+                said = f"no enabled plugin has a command {pinned!r}"
+                yield document.problem((*place, "pin", number), said, _meant(pinned, keys))
+        for limited in backend.limits:
+            if limited not in commands:
+                said = f"no enabled plugin has a command {limited!r}"
+                yield document.problem((*place, "limits", limited), said, _meant(limited, sorted(commands)))
+        for name in backend.overrides:
+            if name not in classes:
+                said = f"no workflow has a node of class {name!r}"
+                yield document.problem((*place, "overrides", name), said, _meant(name, classes))
+        if backend.pin and backend.idle_minutes is not None:
+            said = "idle_minutes says nothing beside pin: what is pinned is never let go"
+            yield document.problem((*place, "idle_minutes"), said, "take one of them out")
 
 
 def _meant(name: str, known: list[str]) -> str:

@@ -334,3 +334,32 @@ def test_what_is_hardly_meant_is_a_warning_with_its_line(load: Load) -> None:
 
 def test_without_a_backend_there_is_a_warning(load: Load) -> None:
     assert "there is no backend, so no command can run" in {warning.message for warning in load("version: 1").warnings}
+
+
+def test_what_a_backend_is_said_of_commands_and_nodes_that_nobody_has_is_a_warning(load: Load) -> None:
+    registry = load("""\
+        version: 1
+        access: {default: public}
+        backends:
+          - name: gpu-a
+            url: "http://127.0.0.1:1"
+            vram_gb: 24
+            pin: [flux, flux --dev, flux --def, qwenn]
+            limits: {flux: 2, wann: 1}
+            idle_minutes: 30
+            overrides:
+              UNETLoder: {class_type: UNETLoaderMultiGPU}
+              VAELoader: {class_type: VAELoaderMultiGPU}
+        plugins: {flux: {}, qwen: {}, wan: {}}
+    """)
+
+    assert [str(warning) for warning in registry.warnings] == [
+        "plugin_registry.yaml:7: backends[0].pin[2]: no enabled plugin has a command 'flux --def'; "
+        "did you mean 'flux --dev'?",
+        "plugin_registry.yaml:7: backends[0].pin[3]: no enabled plugin has a command 'qwenn'; did you mean 'qwen'?",
+        "plugin_registry.yaml:8: backends[0].limits.wann: no enabled plugin has a command 'wann'; did you mean 'wan'?",
+        "plugin_registry.yaml:9: backends[0].idle_minutes: idle_minutes says nothing beside pin: what is pinned is "
+        "never let go; take one of them out",
+        "plugin_registry.yaml:11: backends[0].overrides.UNETLoder: no workflow has a node of class 'UNETLoder'; "
+        "did you mean 'UNETLoader'?",
+    ]

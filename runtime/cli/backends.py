@@ -1,0 +1,180 @@
+"""`veilrun backends`: the GPUs as they stand, and taking one out of service for a while."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC
+from typing import Annotated, Any, NoReturn
+
+import typer
+from psycopg import AsyncConnection
+
+import db.backends
+import db.breakers
+from db import migrate
+from db.backends import Listed
+from db.breakers import Breaker
+from db.events import CHANNEL
+from db.pool import listen
+from runtime.api import VeilrunError
+from runtime.cli.database import ask, connected, database
+from runtime.cli.output import AsJson, Commands, notices, print_json, print_table, screen
+from runtime.scheduler.breakers import reason as words_of
+from runtime.settings import read_settings
+
+app = Commands(help="List the GPUs, take one out of service, put it back.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The backend's name in the registry.")]
+
+
+class NoSuchBackend(VeilrunError):
+    """There is no backend of this name."""
+
+
+@app.command("list", epilog="Example: veilrun backends list --json")
+def list_backends(as_json: AsJson = False) -> None:
+    """List backends: health, weights, jobs by number, and which commands are kept away from which.
+
+    Below the table stands what wants attention: reasons, commands that cannot run, and cards that are smaller than the
+    registry says.
+    """
+
+    async def found(connection: AsyncConnection) -> tuple[list[Listed], list[Breaker]]:
+        return await db.backends.listed(connection), await db.breakers.not_closed(connection)
+
+    backends, breakers = ask(found)
+    if as_json:
+        print_json([_document(backend, breakers) for backend in backends])
+        return
+    columns = ["backend", "device", "GB", "state", "warm", "jobs", "round trip", "ComfyUI", "checked (UTC)"]
+    print_table("backends", columns, [_row(backend) for backend in backends])
+    for backend in backends:
+        for note in _notes(backend, breakers):
+            screen.print(f"{backend.name}: {note}", markup=False, soft_wrap=True)
+
+
+@app.command(epilog='Example: veilrun backends drain gpu-a --reason "new driver" --wait')
+def drain(
+    name: Name,
+    reason: Annotated[str | None, typer.Option(help="Shown to users whose jobs wait for it, and in the list.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when nothing runs there any more.")] = False,
+) -> None:
+    """Place no new jobs there until it is resumed.
+
+    What runs there ends well; jobs that wait behind it go back into the queue. It stays drained over restarts, and
+    when --wait is stopped by Ctrl-C.
+    """
+
+    async def drained(dsn: str) -> None:
+        async with connected(dsn) as connection:
+            recalled = await db.backends.drain(connection, name, reason)
+            if recalled is None:
+                await _complain(connection, name)
+        screen.print(f"{name}: takes no new jobs{f': {reason}' if reason else ''}")
+        if recalled:
+            screen.print(f"asked back into the queue: {_numbers(recalled)}")
+        if wait:
+            await _until_empty(dsn, name)
+
+    with database(read_settings()) as dsn:
+        migrate.upgrade(dsn)
+        asyncio.run(drained(dsn))
+
+
+@app.command(epilog="Example: veilrun backends resume gpu-a")
+def resume(name: Name) -> None:
+    """Place jobs there again."""
+
+    async def resumed(connection: AsyncConnection) -> bool:
+        was_drained = await db.backends.resume(connection, name)
+        if was_drained is None:
+            await _complain(connection, name)
+        return was_drained
+
+    screen.print(f"{name}: takes jobs again" if ask(resumed) else f"{name}: was not drained")
+
+
+@app.command(epilog='Example: veilrun backends reset gpu-a "flux --dev"')
+def reset(
+    name: Name,
+    command: Annotated[
+        str | None, typer.Argument(metavar="[COMMAND]", help='As in the list: flux, or "flux --dev". Default: all.')
+    ] = None,
+) -> None:
+    """Let a command be placed there again at once that is kept away since it failed there."""
+
+    async def closed(connection: AsyncConnection) -> list[str]:
+        if name not in await db.backends.names(connection):
+            await _complain(connection, name)
+        return await db.breakers.reset(connection, name, command)
+
+    found = ask(closed)
+    if found:
+        screen.print(f"{name}: takes {', '.join(found)} again")
+    else:
+        screen.print(f"{name}: {f'{command} was not' if command else 'nothing was'} kept away")
+
+
+async def _until_empty(dsn: str, name: str) -> None:
+    told: list[int] = []
+    async for notification in listen(dsn, CHANNEL):
+        if notification is not None and notification.get("kind") == "progress":
+            continue
+        async with connected(dsn) as connection:
+            jobs = await db.backends.busy_with(connection, name)
+        if not jobs:
+            screen.print(f"{name}: nothing runs there any more")
+            return
+        if jobs != told:
+            told = jobs
+            notices.print(f"waiting for {_numbers(jobs)}")
+
+
+async def _complain(connection: AsyncConnection, name: str) -> NoReturn:
+    known = ", ".join(await db.backends.names(connection)) or "none yet; they come with the first start"
+    raise NoSuchBackend(f"there is no backend {name!r}; there are: {known}")
+
+
+def _numbers(jobs: list[int]) -> str:
+    return f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"
+
+
+def _document(backend: Listed, breakers: list[Breaker]) -> dict[str, Any]:
+    tripped = {one.bucket: words_of(one) for one in breakers if one.backend == backend.name}
+    return {**asdict(backend), "is_drained": backend.drained_at is not None, "tripped": tripped}
+
+
+def _row(backend: Listed) -> list[str]:
+    round_trip, checked = backend.round_trip_seconds, backend.checked_at
+    return [
+        backend.name,
+        backend.device,
+        f"{backend.vram_gb:g}",
+        backend.health if backend.drained_at is None else f"drained, {backend.health}",
+        backend.warm_model_set or "",
+        "; ".join(_jobs(backend)),
+        f"{round_trip * 1000:.0f} ms" if round_trip is not None else "",
+        backend.comfyui_version or "",
+        f"{checked.astimezone(UTC):%H:%M:%S}" if checked else "never",
+    ]
+
+
+def _jobs(backend: Listed) -> Iterator[str]:
+    for numbers, verb in ((backend.running, "runs"), (backend.waiting, "next"), (backend.collecting, "fetches")):
+        if numbers:
+            yield f"{verb} {', '.join(map(str, numbers))}"
+
+
+def _notes(backend: Listed, breakers: list[Breaker]) -> Iterator[str]:
+    if backend.drained_at is not None:
+        since = f"since {backend.drained_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        yield f"takes no new jobs {since}" + (f": {backend.drain_reason}" if backend.drain_reason else "")
+    if backend.health_reason:
+        yield f"{backend.health}: {backend.health_reason}"
+    if backend.doubt:
+        yield backend.doubt
+    for command, lacks in backend.missing.items():
+        yield f"cannot run {command}: {lacks}"
+    for breaker in breakers:
+        if breaker.backend == backend.name:
+            yield words_of(breaker)
