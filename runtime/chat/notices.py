@@ -27,7 +27,7 @@ _EXPLANATIONS: dict[str, tuple[str, bool]] = {
     "QueueTimeout": ("failure.queue_too_long", True),
     "NoBackendFits": ("failure.rejected", False),
     "LoadTimeout": ("failure.run_too_long", True),
-    "BackendTimeout": ("failure.run_too_long", True),
+    "RunTimeout": ("failure.run_too_long", False),
     "WorkerLost": ("failure.lost", True),
     "InputGone": ("failure.input_gone", False),
 }

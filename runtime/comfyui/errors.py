@@ -192,10 +192,9 @@ class BackendTimeout(BackendError):
 
 
 class QueueTimeout(BackendTimeout):
-    """The prompt never started: others are in front of it. Another backend may be free."""
+    """The prompt never started, since others were in front of it, and the time that it may wait is over."""
 
     phase = "wait in ComfyUI's queue"
-    retry = True
 
 
 class LoadTimeout(BackendTimeout):

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db import leases
 from db.jobs import Job
 from db.leases import Lease
-from runtime.api import Invocation, VeilrunError
+from runtime.api import Invocation, Limits, VeilrunError
 from runtime.comfyui import ComfyClient, PathAway, cancel
 from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend
@@ -20,6 +20,9 @@ from runtime.worker.render import prepare, render
 from runtime.worker.workplace import Workplace
 
 CANCEL_PATIENCE_SECONDS = 2.0
+
+LEAST_QUEUE_SECONDS = 60.0
+"""What a job that got its place at the last moment may still wait there, unless its limit is shorter as a whole."""
 
 
 class CommandGone(VeilrunError):
@@ -95,6 +98,7 @@ class Attempt:
                 prompt,
                 command,
                 resume=self.is_resumed,
+                limits=limits_left(command.limits, waited_seconds=-self.job.due_seconds),
                 on_progress=writer.report,
                 on_run_over=self._free_slot,
             )
@@ -117,6 +121,12 @@ class Attempt:
         async with self._workplace.pool.connection() as connection:
             await leases.free_slot(connection, self.lease)
         self._workplace.soon(self._workplace.place())
+
+
+def limits_left(limits: Limits, *, waited_seconds: float) -> Limits:
+    """The limits of a job that waited so long for its place: it goes on waiting in the backend's queue."""
+    least = min(limits.queue_seconds, LEAST_QUEUE_SECONDS)
+    return replace(limits, queue_seconds=min(max(limits.queue_seconds - waited_seconds, least), limits.queue_seconds))
 
 
 async def _until_reachable(client: ComfyClient) -> None:

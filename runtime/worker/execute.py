@@ -4,6 +4,7 @@ Whatever stops this process in between, the job's row still says what the next w
 """
 
 import asyncio
+import random
 import secrets
 import traceback
 from collections.abc import Coroutine
@@ -133,6 +134,7 @@ class _Execution:
             attempt=self._job.attempt,
             max_attempts=self._job.max_attempts,
             last_error=self._job.error,
+            spread=random.random(),
         )
         failure = failure_of(self._workplace.registry, error, self._job)
         match verdict:

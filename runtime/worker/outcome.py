@@ -18,7 +18,11 @@ from runtime.comfyui import (
 from runtime.scheduler.fleet import UnknownBackend
 from runtime.transport import TransportError
 
-BACKOFF_SECONDS = (0.5, 2.0, 8.0)
+FIRST_SECONDS, GROWTH, LONGEST_SECONDS = 0.5, 4.0, 30.0
+"""The pause before the second try, what each further one is longer by, and the longest."""
+
+MOST_TRIES = 100
+"""A try that costs nothing is a try as well: whatever comes between each time, the job is given up some day."""
 
 PATH_SECONDS = 1.0
 """Until a job that found the way to its backend down may be placed again; the backend counts as away by then."""
@@ -47,21 +51,27 @@ class Fail:
     state: Literal["failed", "dead"] = "failed"
 
 
-def judge(error: VeilrunError, *, attempt: int, max_attempts: int, last_error: str | None) -> Requeue | Fail:
+def judge(
+    error: VeilrunError, *, attempt: int, max_attempts: int, last_error: str | None, spread: float = 0.0
+) -> Requeue | Fail:
     """What follows from `error` in the try number `attempt` (from 1); `last_error` is the class name of the one before.
+
+    spread: by how much of itself the pause is lengthened, 0 to 1: another number for each job, so that those which
+    failed in the same instant do not come back in one.
 
     A second lack of memory is not bad luck any more: the job is too large. While Telegram, or our way to it, is away, a
     picture cannot be fetched: that costs no try, since nothing was tried.
     """
     name, detail = type(error).__name__, one_line(error)
-    if isinstance(error, PathAway):
-        return Requeue(name, detail, PATH_SECONDS, counts=False)
-    delay = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS)) - 1]
-    if isinstance(error, NotSent) and not isinstance(error, TokenRefused):
-        return Requeue(name, detail, delay, counts=False)
+    delay = min(FIRST_SECONDS * GROWTH ** min(attempt - 1, 9), LONGEST_SECONDS) * (1 + spread)
+    if attempt < MOST_TRIES:
+        if isinstance(error, PathAway):
+            return Requeue(name, detail, max(PATH_SECONDS, delay), counts=False)
+        if isinstance(error, NotSent) and not isinstance(error, TokenRefused):
+            return Requeue(name, detail, delay, counts=False)
     if not _may_pass(error) or (isinstance(error, OutOfMemory) and last_error == name):
         return Fail(name, detail)
-    if attempt >= max_attempts:
+    if attempt >= min(max_attempts, MOST_TRIES):
         return Fail(name, detail, "dead")
     return Requeue(name, detail, delay, free=isinstance(error, OutOfMemory))
 
@@ -81,7 +91,8 @@ def one_line(error: VeilrunError) -> str:
 def _may_pass(error: VeilrunError) -> bool:
     """Whether another try, later or elsewhere, can end better.
 
-    Somebody else's interrupt is no fault of the job, and neither is a backend that is set up wrongly or unknown here.
+    Somebody else's interrupt is no fault of the job, and neither is a backend that is set up wrongly or unknown here. A
+    graph that was refused, a node that failed and a run that took too long do the same again.
     """
     if isinstance(error, BackendError):
         return error.retry or isinstance(error, BackendMisconfigured | UnexpectedAnswer | Interrupted)

@@ -11,7 +11,7 @@ from functools import cache
 
 import structlog
 
-from runtime.api import Command, Graph, Invocation, Medium
+from runtime.api import Command, Graph, Invocation, Limits, Medium
 from runtime.comfyui import (
     OnProgress,
     Output,
@@ -105,13 +105,14 @@ async def render(
     command: Command,
     *,
     resume: bool = False,
+    limits: Limits | None = None,
     on_progress: OnProgress | None = None,
     on_run_over: Callable[[], Awaitable[None]] | None = None,
 ) -> Rendered:
     """Run the prompt and fetch its files.
 
-    resume: it may have been posted before. on_run_over: awaited once if the files take a while; the GPU is free by
-    then.
+    resume: it may have been posted before. limits: instead of the command's own. on_run_over: awaited once if the files
+    take a while; the GPU is free by then.
 
     Raises: BackendError, see `runtime.comfyui.run_and_collect`.
     """
@@ -125,7 +126,7 @@ async def render(
             resume=resume,
             on_progress=on_progress,
             on_over=is_over.set,
-            limits=command.limits,
+            limits=limits or command.limits,
         )
     finally:
         is_done.set()

@@ -46,7 +46,7 @@ def with_hooks(yard: Yard, plugin: object) -> Yard:
     manager.register(plugin, "extra")
     extra = LoadedPlugin("extra", "1", "test", manager.hook, (), {})
     known = yard.registry
-    registry = Registry(known.path, known.backends, known.access, known.commands, loaded=(*known.loaded, extra))
+    registry = Registry(known.path, known.backends, commands=known.commands, loaded=(*known.loaded, extra))
     object.__setattr__(yard.workplace, "registry", registry)
     return yard
 
