@@ -18,7 +18,7 @@ from db.events import CHANNEL
 from db.pool import listen
 from runtime.api import VeilrunError
 from runtime.cli.database import ask, connected, database
-from runtime.cli.output import AsJson, Commands, notices, print_json, print_table, screen
+from runtime.cli.output import AsJson, Commands, notices, print_json, screen
 from runtime.scheduler.breakers import reason as words_of
 from runtime.settings import read_settings
 
@@ -35,7 +35,7 @@ class NoSuchBackend(VeilrunError):
 def list_backends(as_json: AsJson = False) -> None:
     """List backends: health, weights, jobs by number, and which commands are kept away from which.
 
-    Below the table stands what wants attention: reasons, commands that cannot run, and cards that are smaller than the
+    Each with what wants attention: why it takes no jobs, commands that cannot run there, a card that is smaller than the
     registry says.
     """
 
@@ -46,11 +46,14 @@ def list_backends(as_json: AsJson = False) -> None:
     if as_json:
         print_json([_document(backend, breakers) for backend in backends])
         return
-    columns = ["backend", "device", "GB", "state", "warm", "jobs", "round trip", "ComfyUI", "checked (UTC)"]
-    print_table("backends", columns, [_row(backend) for backend in backends])
+    if not backends:
+        screen.print("no backends")
+    width = max((len(backend.name) for backend in backends), default=0)
     for backend in backends:
-        for note in _notes(backend, breakers):
-            screen.print(f"{backend.name}: {note}", markup=False, soft_wrap=True)
+        head, *rest = _lines(backend, [one for one in breakers if one.backend == backend.name])
+        screen.print(f"{backend.name:<{width}}  {head}", markup=False, soft_wrap=True)
+        for line in rest:
+            screen.print(f"{'':<{width}}  {line}", markup=False, soft_wrap=True)
 
 
 @app.command(epilog='Example: veilrun backends drain gpu-a --reason "new driver" --wait')
@@ -144,28 +147,12 @@ def _document(backend: Listed, breakers: list[Breaker]) -> dict[str, Any]:
     return {**asdict(backend), "is_drained": backend.drained_at is not None, "tripped": tripped}
 
 
-def _row(backend: Listed) -> list[str]:
-    round_trip, checked = backend.round_trip_seconds, backend.checked_at
-    return [
-        backend.name,
-        backend.device,
-        f"{backend.vram_gb:g}",
-        backend.health if backend.drained_at is None else f"drained, {backend.health}",
-        backend.warm_model_set or "",
-        "; ".join(_jobs(backend)),
-        f"{round_trip * 1000:.0f} ms" if round_trip is not None else "",
-        backend.comfyui_version or "",
-        f"{checked.astimezone(UTC):%H:%M:%S}" if checked else "never",
-    ]
-
-
-def _jobs(backend: Listed) -> Iterator[str]:
-    for numbers, verb in ((backend.running, "runs"), (backend.waiting, "next"), (backend.collecting, "fetches")):
-        if numbers:
-            yield f"{verb} {', '.join(map(str, numbers))}"
-
-
-def _notes(backend: Listed, breakers: list[Breaker]) -> Iterator[str]:
+def _lines(backend: Listed, breakers: list[Breaker]) -> Iterator[str]:
+    """What it is, what it does, and what wants attention."""
+    yield ", ".join(_state(backend))
+    work = "; ".join(_work(backend))
+    if work:
+        yield work
     if backend.drained_at is not None:
         since = f"since {backend.drained_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         yield f"takes no new jobs {since}" + (f": {backend.drain_reason}" if backend.drain_reason else "")
@@ -175,6 +162,24 @@ def _notes(backend: Listed, breakers: list[Breaker]) -> Iterator[str]:
         yield backend.doubt
     for command, lacks in backend.missing.items():
         yield f"cannot run {command}: {lacks}"
-    for breaker in breakers:
-        if breaker.backend == backend.name:
-            yield words_of(breaker)
+    yield from map(words_of, breakers)
+
+
+def _state(backend: Listed) -> Iterator[str]:
+    if backend.device:
+        yield backend.device
+    yield f"{backend.vram_gb:g} GB"
+    yield backend.health if backend.drained_at is None else f"drained, {backend.health}"
+    if backend.round_trip_seconds is not None:
+        yield f"round trip {backend.round_trip_seconds * 1000:.0f} ms"
+    if backend.comfyui_version:
+        yield f"ComfyUI {backend.comfyui_version}"
+    yield f"checked at {backend.checked_at.astimezone(UTC):%H:%M:%S} UTC" if backend.checked_at else "never checked"
+
+
+def _work(backend: Listed) -> Iterator[str]:
+    if backend.warm_model_set:
+        yield f"holds {backend.warm_model_set}"
+    for numbers, verb in ((backend.running, "runs"), (backend.waiting, "next"), (backend.collecting, "fetches")):
+        if numbers:
+            yield f"{verb} {', '.join(map(str, numbers))}"
