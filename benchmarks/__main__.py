@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("webhook", "path", "dispatch", "onion")
+NAMES = ("webhook", "path", "dispatch", "placement", "onion")
 
 
 def main() -> int:

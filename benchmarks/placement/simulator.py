@@ -5,6 +5,7 @@ the end of a run and the scheduler knowing of it. A policy that sends a job only
 round trip. A recall takes one too, and comes too late if the prompt has begun by then.
 """
 
+import functools
 import heapq
 import itertools
 import time
@@ -50,7 +51,7 @@ class _Simulation:
 
     def run(self) -> Result:
         for job in self._trace.jobs:
-            self._at(job.at, lambda job=job: self._arrive(job))
+            self._at(job.at, functools.partial(self._arrive, job))
         while self._events:
             now = self._view.now = self._events[0][0]
             has_news = False

@@ -6,7 +6,7 @@ from benchmarks.placement.state import View
 
 
 class LeastBusy:
-    lookahead = None
+    lookahead: int | None = None
     watches_loads = False
 
     def decide(self, view: View) -> Choices:

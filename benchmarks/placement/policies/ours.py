@@ -19,14 +19,15 @@ class Ours:
     watches_loads = False
 
     def __init__(self, lookahead: int = 1, decider: Callable[..., Decision] = place) -> None:
-        self.lookahead = lookahead
+        self.lookahead: int | None = lookahead
+        self._places = lookahead + 1
         self._decider = decider
         self._queued: dict[int, QueuedJob] = {}
 
     def decide(self, view: View) -> Choices:
         if not len(view.queue):
             return Choices()
-        free = sum(self.lookahead + 1 - len(backend.held) for backend in view.backends)
+        free = sum(self._places - len(backend.held) for backend in view.backends)
         queued = [self._known(ticket) for ticket in view.queue.window(WINDOW + free)]
         slots = [slot for backend in view.backends for slot in self._slots(backend, view)]
         decision = self._decider(queued, slots, now=_moment(view.now), timings=view.timings)
@@ -66,7 +67,7 @@ class Ours:
                 warm_model_set=backend.loaded_known,
                 round_trip_seconds=view.round_trip_seconds,
             )
-            for position in range(self.lookahead + 1)
+            for position in range(self._places)
         ]
 
 
