@@ -165,6 +165,13 @@ async def due(connection: AsyncConnection, stale_seconds: float, limit: int = 10
     return [(delivery_id, kind) async for delivery_id, kind in cursor]
 
 
+async def not_woken(connection: AsyncConnection, delivery_ids: Sequence[int]) -> None:
+    """Nobody could be told of these messages: let the next sweep that can try at once."""
+    await connection.execute(
+        "update deliveries set woken_at = null where id = any(%s) and state = 'pending'", (list(delivery_ids),)
+    )
+
+
 async def of_job(connection: AsyncConnection, job_id: int, kind: Kind) -> tuple[str, Sequence[int]] | None:
     """(state, message ids) of the job's newest message of this kind, or None."""
     cursor = await connection.execute(

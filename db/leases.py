@@ -5,7 +5,7 @@ worker that froze past its lease changes nothing. An expired lease puts the job 
 that the next worker finds the prompt that the backend is rendering already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -245,6 +245,15 @@ async def due_wakeups(connection: AsyncConnection, stale_seconds: float, limit: 
             (stale_seconds, limit),
         )
         return await cursor.fetchall()
+
+
+async def not_woken(connection: AsyncConnection, wakeups: Sequence[Wakeup]) -> None:
+    """Nobody could be told of these jobs: let the next sweep that can try at once."""
+    await connection.execute(
+        """update jobs set woken_at = null from unnest(%s::bigint[], %s::bigint[]) as untold (id, fence)
+           where jobs.id = untold.id and jobs.fence = untold.fence and state = 'placed'""",
+        ([wakeup.job_id for wakeup in wakeups], [wakeup.fence for wakeup in wakeups]),
+    )
 
 
 async def remember_run(

@@ -1,97 +1,155 @@
-"""dramatiq-postgres, tuned for wake-ups: prompt, and without what only delayed or retried messages need."""
+"""Wake-ups through PostgreSQL, in the table of dramatiq-postgres: nothing more to install, and a few ms on the way.
 
-from collections.abc import Mapping
-from typing import Any
+A message costs one statement to send and one to take, none of which waits for the disk: what a crash of the database
+server loses, the sweepers send again. One that is sent again while it waits is there once: its id is the same.
+"""
 
-from dramatiq import Message, MessageProxy
-from dramatiq_postgres import PostgresBroker
-from dramatiq_postgres.broker import CLAIM_BATCH_MAX, QUERIES, PostgresConsumer
-from dramatiq_postgres.utils import raise_connection_error
-from psycopg import Connection
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, LiteralString, TypeVar
+
+import psycopg
+from dramatiq import Message
+from dramatiq_postgres import schema
+from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import ConnectionPool
 
-CONNECTIONS = 16
+from runtime.worker.wakeups import BrokerAway, Mailbox, WakeupBroker
+
+T = TypeVar("T")
+
 CONNECTION: Mapping[str, str | int] = {
     "application_name": "veilrun-broker",
+    "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 2,
     "tcp_user_timeout": 10_000,
 }
 
+SEND = """
+    with sent as (
+        insert into dramatiq.queue (message_id, queue_name, state, message) values (%s, %s, 'queued', %s)
+        on conflict (message_id) do update set state = 'queued', worker_id = null, consumed_at = null, mtime = now())
+    select pg_notify(%s, '')
+"""
+TAKE = """
+    delete from dramatiq.queue where message_id = (
+        select message_id from dramatiq.queue where queue_name = %s and state = 'queued' and available_at <= now()
+        order by available_at, position limit 1 for update skip locked)
+    returning message::text
+"""
+TIDY = "delete from dramatiq.queue where queue_name = %s and mtime < now() - interval '1 hour'"
+NOT_INSTALLED = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 
-class WakeupBroker(PostgresBroker):  # type: ignore[misc]
-    """A PostgresBroker whose messages start at once.
 
-    - It has no delay queues, whose consumers would cost a connection and a query a second each.
-    - A message costs one statement to send and one to take, none of which waits for the disk: what a crash of the
-      database server loses, the sweeper sends again.
-    - One that cannot be sent is not tried again for minutes in the sender's thread.
-    """
+class PostgresBroker(WakeupBroker):
+    """Wake-ups through the database at `dsn`, which need not be the one with the jobs."""
 
-    def __init__(self, dsn: str, **options: object) -> None:
-        self._connections = ConnectionPool(
-            kwargs={**CONNECTION, **conninfo_to_dict(dsn), "autocommit": True},
-            configure=_do_not_wait_for_the_disk,
-            min_size=0,
-            max_size=CONNECTIONS,
-            open=True,
-        )
-        super().__init__(pool=self._connections, results=False, **options)
+    def __init__(self, dsn: str) -> None:
+        super().__init__()
+        self._parameters = {**CONNECTION, **conninfo_to_dict(dsn), "autocommit": True}
+        self._sending = threading.Lock()
+        self._connection: Connection | None = None
 
-    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """Send the message. Raises: psycopg.Error, ValueError for a delay, which belongs into the table of jobs."""
-        if delay:
-            raise ValueError("this broker knows no delays")
-        self.emit_before("enqueue", message, delay)
-        values = (message.queue_name, message.message_id, message.encode().decode(), 0)
-        with self._connections.connection() as connection:
-            connection.execute(QUERIES.ENQUEUE, values)
-        self.emit_after("enqueue", message, delay)
-        return message
+    def send(self, message: Message[Any]) -> None:
+        queue = message.queue_name
+        self._execute(SEND, (message.message_id, queue, message.encode().decode(), _channel(queue)))
 
-    def declare_queue(self, queue_name: str) -> None:
-        if queue_name not in self.queues:
-            self.emit_before("declare_queue", queue_name)
-            self.queues[queue_name] = True
-            self.emit_after("declare_queue", queue_name)
+    def mailbox(self, queue_name: str) -> Mailbox:
+        return PostgresMailbox(self._parameters, queue_name)
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> "WakeupConsumer":
-        return WakeupConsumer(broker=self, queue_name=queue_name, prefetch=prefetch, timeout=timeout)
+    def wipe(self, queue_name: str) -> None:
+        self._execute("delete from dramatiq.queue where queue_name = %s", (queue_name,))
 
     def close(self) -> None:
-        super().close()
-        self._connections.close()
+        with self._sending:
+            self._forget()
+
+    def _execute(self, statement: LiteralString, values: Sequence[object]) -> None:
+        with self._sending, _reaching():
+            is_fresh = self._connection is None
+            try:
+                self._execute_once(statement, values)
+            except psycopg.OperationalError:
+                self._forget()
+                if is_fresh:
+                    raise
+                self._execute_once(statement, values)  # the server ended the connection while it was idle
+
+    def _execute_once(self, statement: LiteralString, values: Sequence[object]) -> None:
+        connection = self._connection = self._connection or _connected(self._parameters)
+        _installed(connection, lambda: connection.execute(statement, values))
+
+    def _forget(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
-def _do_not_wait_for_the_disk(connection: Connection) -> None:
+class PostgresMailbox:
+    """Takes from one queue, on a connection that listens for what comes into it."""
+
+    def __init__(self, parameters: Mapping[str, Any], queue_name: str) -> None:
+        self._parameters = parameters
+        self._queue = queue_name
+        self._connection: Connection | None = None
+
+    def take(self, seconds: float) -> bytes | None:
+        try:
+            with _reaching():
+                connection = self._connection = self._connection or self._listening()
+                body = self._taken(connection)
+                if body is None and any(True for _ in connection.notifies(timeout=seconds, stop_after=1)):
+                    body = self._taken(connection)
+                return body
+        except BrokerAway:
+            self.close()
+            raise
+
+    def rest(self) -> None:
+        """It holds nothing; the notifications that come meanwhile are only a reason to look."""
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _listening(self) -> Connection:
+        connection = _connected(self._parameters)
+        connection.execute(sql.SQL("listen {}").format(sql.Identifier(_channel(self._queue))))
+        _installed(connection, lambda: connection.execute(TIDY, (self._queue,)))
+        return connection
+
+    def _taken(self, connection: Connection) -> bytes | None:
+        row = _installed(connection, lambda: connection.execute(TAKE, (self._queue,)).fetchone())
+        return row[0].encode() if row else None
+
+
+def _channel(queue_name: str) -> str:
+    return f"dramatiq.{queue_name}.enqueue"
+
+
+def _connected(parameters: Mapping[str, Any]) -> Connection:
+    connection: Connection = psycopg.connect(**parameters)
     connection.execute("set synchronous_commit = off")
+    return connection
 
 
-class WakeupConsumer(PostgresConsumer):  # type: ignore[misc]
-    """A PostgresConsumer that never sleeps through a notification."""
+def _installed(connection: Connection, work: Callable[[], T]) -> T:
+    """The result of `work`, with the broker's tables made first where they are not there."""
+    try:
+        return work()
+    except NOT_INSTALLED:
+        with connection.transaction(), connection.cursor() as cursor:
+            schema.init(cursor)
+        return work()
 
-    @raise_connection_error  # type: ignore[untyped-decorator]
-    def __next__(self) -> MessageProxy | None:
-        """The next message, or None after the poll interval.
 
-        The wake-up is forgotten before the queue is looked at. dramatiq-postgres 1.4.0 forgets it after that, and a
-        message that arrives in between waits for the next poll, up to a second later.
-        """
-        connection: Connection = self.get_consume_conn()
-        self.broker.maybe_heartbeat(connection)
-        self.broker.maybe_maintenance(connection)
-        if not self.buffer:
-            self.wakeup.clear()
-            capacity = self.prefetch - len(self.in_processing)
-            if capacity > 0:
-                limit = min(capacity, CLAIM_BATCH_MAX)
-                claimed = connection.execute(QUERIES.CLAIM, (self.queue_name, limit, self.broker.worker_id))
-                self.buffer.extend(Message.decode(payload.encode()) for (payload,) in claimed)
-        if self.buffer:
-            message = self.buffer.pop(0)
-            self.in_processing.add(message.message_id)
-            return MessageProxy(message)
-        self.wakeup.wait(min(self.timeout_s, self.broker.poll_interval))
-        return None
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise BrokerAway(f"PostgreSQL, as BROKER_URL names it, does not answer ({type(error).__name__})") from error

@@ -27,11 +27,13 @@ from runtime.scheduler.warmth import keep_warm
 from runtime.settings import Settings
 from runtime.supervisor import die_with_parent, hand_over_promptly, stop_on_signals
 from runtime.worker.actors import declare_actors
-from runtime.worker.broker import Waker, make_broker
+from runtime.worker.broker import DELIVERIES, EXECUTE, Arguments, Waker, make_broker
 from runtime.worker.execute import execute
+from runtime.worker.idle import IdleRelease
 from runtime.worker.keeper import LeaseKeeper
 from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
+from runtime.worker.wakeups import Places, WakeupBroker
 from runtime.worker.workplace import Workplace
 
 try:
@@ -69,7 +71,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
     """Open what jobs need, work until a signal comes, and close it again."""
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as stack:
-        broker = make_broker(settings.broker_url, dsn)
+        broker = make_broker(settings.broker_url, dsn, jobs=settings.worker_threads)
         stack.callback(broker.close)
         waker = Waker(broker)
         stack.callback(waker.close)
@@ -92,6 +94,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
             lease_seconds=settings.lease_seconds,
         )
         declare_actors(broker, execute=partial(execute, workplace), deliver=send)
+        waker.work_here(WithoutBroker(broker, workplace))
         sweeper = Sweeper(
             pool, registry, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours
         )
@@ -101,6 +104,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
                 tasks.create_task(workplace.health.run(), name="health"),
                 tasks.create_task(sweeper.run(), name="sweeper"),
                 tasks.create_task(keep_warm(fleet), name="warmth"),
+                tasks.create_task(IdleRelease(fleet, pool).run(), name="idle"),
             ]
             gc.freeze()  # what is loaded now stays: no pause of the collector goes through it again
             worker = _start(broker, settings.worker_threads)
@@ -108,10 +112,40 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
             try:
                 await stop.wait()
             finally:
+                waker.work_here(None)
                 await _stop(worker, workplace)
                 for task in background:
                     task.cancel()
     log.info("worker ended")
+
+
+class WithoutBroker:
+    """What wake-ups would have had done, in this process: for when they cannot be sent.
+
+    It goes by the same places as messages do, so that a busy process leaves work to others.
+    """
+
+    def __init__(self, broker: WakeupBroker, workplace: Workplace) -> None:
+        self._broker = broker
+        self._workplace = workplace
+
+    def __call__(self, actor: str, arguments: Arguments) -> bool:
+        """Begin it. False: no place is free."""
+        places = self._broker.queues[actor]
+        if not places.is_free:
+            return False
+        places.enter()
+        self._workplace.soon(self._work(actor, arguments, places))
+        return True
+
+    async def _work(self, actor: str, arguments: Arguments, places: Places) -> None:
+        try:
+            if actor == EXECUTE:
+                await execute(self._workplace, arguments["job_id"], arguments["fence"])
+            else:
+                await self._workplace.deliver(arguments["delivery_id"])
+        finally:
+            places.leave()
 
 
 async def _deployment(pool: Pool) -> UUID:
@@ -122,7 +156,7 @@ async def _deployment(pool: Pool) -> UUID:
 def _start(broker: dramatiq.Broker, threads: int) -> dramatiq.Worker:
     set_event_loop_thread(_ThisLoop())
     broker.emit_after("process_boot")  # starts the time limits; Dramatiq's own command line is what emits it else
-    worker = dramatiq.Worker(broker, worker_threads=threads)
+    worker = dramatiq.Worker(broker, worker_threads=threads + DELIVERIES)
     worker.start()
     return worker
 

@@ -14,7 +14,7 @@ from db.pool import AWAY, Pool
 from runtime.chat.notices import owe_question
 from runtime.registry import Registry
 from runtime.worker.broker import Waker
-from runtime.worker.placing import place_and_wake
+from runtime.worker.placing import place_and_wake, wake
 
 log = structlog.get_logger("veilrun.sweeper")
 
@@ -67,9 +67,12 @@ class Sweeper:
             due = await deliveries.due(connection, self._stale_seconds)
         for delivery in lost:
             log.warning("message may or may not have been sent", delivery=delivery.id, job=delivery.job_id)
-        await self._waker.wake_execute(wakeups)
-        await self._waker.wake_deliver([question for question in questions if question is not None])
-        await self._waker.wake_deliver([delivery_id for delivery_id, _ in due])
+        await wake(self._pool, self._waker, wakeups)
+        owed = [question for question in questions if question is not None]
+        untold = await self._waker.wake_deliver([*owed, *(delivery_id for delivery_id, _ in due)])
+        if untold:
+            async with self._pool.connection() as connection:
+                await deliveries.not_woken(connection, untold)
 
     async def forget(self) -> None:
         """Delete what has expired. Raises: psycopg.OperationalError if the database is away."""

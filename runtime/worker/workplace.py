@@ -4,13 +4,14 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import structlog
 
+from db.leases import Wakeup
 from db.pool import Pool
 from runtime.registry import Registry
 from runtime.scheduler.fleet import Fleet
@@ -18,7 +19,7 @@ from runtime.scheduler.health import HealthWatch
 from runtime.worker.broker import Waker
 from runtime.worker.inputs import FileSource
 from runtime.worker.keeper import LeaseKeeper
-from runtime.worker.placing import place_and_wake
+from runtime.worker.placing import place_and_wake, wake
 
 log = structlog.get_logger("veilrun.worker")
 
@@ -56,6 +57,10 @@ class Workplace:
     async def place(self) -> None:
         """Place what can be placed now, and wake the workers."""
         await place_and_wake(self.pool, self.registry, self.waker)
+
+    async def wake(self, wakeups: Sequence[Wakeup]) -> None:
+        """Tell workers of placed jobs."""
+        await wake(self.pool, self.waker, wakeups)
 
     def place_after(self, seconds: float) -> None:
         """Place what can be placed then; forgotten if the process ends before, since the sweepers do the same."""

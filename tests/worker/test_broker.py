@@ -1,9 +1,12 @@
 """Wake-ups: which broker, how soon they arrive, and what happens when they cannot be sent."""
 
 import asyncio
+import socket
 import statistics
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 
 import dramatiq
@@ -14,21 +17,48 @@ from structlog.testing import capture_logs
 
 from db.leases import Wakeup
 from runtime.worker.broker import BrokerUnsupported, Waker, make_broker
-from runtime.worker.postgres_broker import WakeupBroker
+from runtime.worker.postgres_broker import PostgresBroker
+from runtime.worker.wakeups import BrokerAway
 from tests.conftest import Database
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing?connect_timeout=1"
 
 
 def test_postgresql_is_the_database_itself_or_another_one():
-    assert isinstance(make_broker("postgresql", NOWHERE), WakeupBroker)
-    assert isinstance(make_broker(NOWHERE, "postgresql:///other"), WakeupBroker)
+    assert isinstance(make_broker("postgresql", NOWHERE), PostgresBroker)
+    assert isinstance(make_broker(NOWHERE, "postgresql:///other"), PostgresBroker)
 
 
-@pytest.mark.parametrize(("url", "named"), [("amqp://mq", "RabbitMQ"), ("redis://cache", "Redis")])
-def test_a_broker_whose_client_is_not_installed_says_what_to_install(url: str, named: str):
-    with pytest.raises(BrokerUnsupported, match=f"{named}.*pip install"):
+@pytest.mark.parametrize(
+    ("url", "named", "client"), [("amqp://mq", "RabbitMQ", "pika"), ("redis://c", "Redis", "redis")]
+)
+def test_a_broker_whose_client_is_not_installed_says_what_to_install(
+    url: str, named: str, client: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delitem(sys.modules, f"runtime.worker.{named.lower()}_broker", raising=False)
+    monkeypatch.setitem(sys.modules, client, None)
+
+    with pytest.raises(BrokerUnsupported, match=rf"{named}.*pip install 'veilrun\[{named.lower()}\]'"):
         make_broker(url, NOWHERE)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://bot:hunter2@mq:port/",
+        "amqp://bot:hunter2/with/slashes@mq:5672/",
+        "amqp://bot:hunter2@mq/veilrun?heartbeat=hunter2",
+        "redis://bot:hunter2@cache:port/0",
+        "redis://bot:hunter2@cache/0?socket_timeout=hunter2",
+        "postgresql://bot:hunter2@[mq/name",
+        "postgresql://bot:hunter2@host/name?no_such_option=hunter2",
+    ],
+)
+def test_a_malformed_address_is_refused_without_a_word_of_its_password(url: str):
+    with pytest.raises(BrokerUnsupported, match="BROKER_URL is malformed") as refused:
+        make_broker(url, NOWHERE)
+
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("url", ["kafka://somewhere", "", "nonsense"])
@@ -55,14 +85,15 @@ async def test_a_wake_up_carries_numbers_only():
 async def test_a_wake_up_that_cannot_be_sent_is_logged_and_left_to_the_sweeper():
     class Broken(StubBroker):
         def enqueue(self, message, *, delay=None):
-            raise ConnectionRefusedError
+            raise BrokerAway("it does not answer")
 
     waker = Waker(Broken(middleware=[]))
 
     with capture_logs() as logs:
-        await waker.wake_execute([Wakeup(3, 7), Wakeup(4, 1)])
+        untold = await waker.wake_execute([Wakeup(3, 7), Wakeup(4, 1)])
     waker.close()
 
+    assert untold == [Wakeup(3, 7), Wakeup(4, 1)]
     assert [(entry["event"], entry["job_id"]) for entry in logs] == [("wake-up not sent", 3)]
 
 
@@ -124,15 +155,17 @@ def test_a_message_is_gone_once_it_was_worked_on(broker: dramatiq.Broker, databa
         assert connection.execute("select count(*) from dramatiq.queue").fetchone() == (0,)
 
 
-async def test_the_waker_does_not_hold_up_the_loop(database: Database):
-    broker = make_broker("postgresql", NOWHERE)
-    waker = Waker(broker)
+async def test_the_waker_does_not_hold_up_the_loop():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        broker = make_broker(f"postgresql://nobody@127.0.0.1:{port}/nothing?connect_timeout=2", NOWHERE)
+        waker = Waker(broker)
 
-    sending = asyncio.create_task(waker.wake_execute([Wakeup(1, 1)]))
-    async with asyncio.timeout(0.5):
-        await asyncio.sleep(0.01)
+        sending = asyncio.create_task(waker.wake_execute([Wakeup(1, 1)]))
+        async with asyncio.timeout(0.5):
+            await asyncio.sleep(0.01)
 
-    assert not sending.done()
-    sending.cancel()
-    broker.close()
+        assert not sending.done()
+        sending.cancel()
     waker.close()
+    broker.close()
