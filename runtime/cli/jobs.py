@@ -1,7 +1,9 @@
 """`veilrun jobs`: what was asked for and what became of it. Prompts and media are never shown."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, cast
 
 import typer
@@ -10,6 +12,7 @@ from psycopg import AsyncConnection
 import db.endings
 import db.events
 import db.jobs
+from db.endings import Replayed
 from db.jobs import Job, State
 from runtime.api import VeilrunError
 from runtime.cli.database import ask
@@ -19,6 +22,18 @@ app = Commands(help="List, show, cancel, replay jobs. Prompts are never shown.")
 
 STATES = ("queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead")
 JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
+JobIds = Annotated[list[int] | None, typer.Argument(metavar="[JOB]...", help="Numbers of jobs.")]
+OfCommand = Annotated[str | None, typer.Option("--command", metavar="NAME", help="Only of this command.")]
+OfUser = Annotated[int | None, typer.Option("--user", metavar="ID", help="Only of this Telegram user id.")]
+
+MOST_AT_ONCE = 10_000
+
+NOT_REPLAYED: Mapping[Replayed, str] = {
+    "not there": "there is no such job",
+    "not failed": "it has neither failed nor died: only such jobs can be replayed",
+    "command gone": "its command or variant is not offered any more",
+    "inputs gone": "the pictures that it was to work on have expired",
+}
 
 
 class NoSuchJob(VeilrunError):
@@ -33,15 +48,22 @@ class WrongState(VeilrunError):
 
 
 def _document(job: Job) -> dict[str, Any]:
-    hidden = {"arguments"}
+    hidden = {"arguments", "due_seconds"}
     return {name: value for name, value in asdict(job).items() if name not in hidden}
 
 
-@app.command("list", epilog="Example: veilrun jobs list --state dead --json")
+def _note(job: Job) -> str:
+    is_for_later = job.state == "queued" and job.due_seconds > 0
+    return job.error or (f"not before {job.run_at:%Y-%m-%d %H:%M:%S}" if is_for_later else job.placement or "")
+
+
+@app.command("list", epilog="Example: veilrun jobs list --dead --command flux --json")
 def list_jobs(
     state: Annotated[list[str] | None, typer.Option(help=f"Only these: {', '.join(STATES)}.")] = None,
     dead: Annotated[bool, typer.Option("--dead", help="Only dead letters.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    command: OfCommand = None,
+    user: OfUser = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, help="How many, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
@@ -51,7 +73,8 @@ def list_jobs(
             raise typer.BadParameter(f"{name!r} is none of {', '.join(STATES)}", param_hint="--state")
 
     async def newest(connection: AsyncConnection) -> list[Job]:
-        return await db.jobs.newest(connection, states=cast("list[State] | None", wanted), limit=limit)
+        states = cast("list[State] | None", wanted)
+        return await db.jobs.newest(connection, states=states, command=command, user_id=user, limit=limit)
 
     jobs = ask(newest)
     if as_json:
@@ -65,7 +88,7 @@ def list_jobs(
             job.backend or "",
             f"{job.attempt}/{job.max_attempts}",
             f"{job.created_at:%Y-%m-%d %H:%M:%S}",
-            job.error or job.placement or "",
+            _note(job),
         ]
         for job in jobs
     ]
@@ -74,35 +97,61 @@ def list_jobs(
 
 @app.command(epilog="Example: veilrun jobs show 42 --json")
 def show(job_id: JobId, as_json: AsJson = False) -> None:
-    """Show one job and what happened to it."""
+    """Show one job, its tries, and what happened to it."""
 
     async def found(connection: AsyncConnection) -> dict[str, Any]:
         job = await db.jobs.get(connection, job_id)
         if job is None:
             raise NoSuchJob(job_id)
+        tries = await db.endings.tries(connection, job_id)
         events = await db.events.of_job(connection, job_id)
-        return _document(job) | {"events": [{"at": e.at, "kind": e.kind, **e.data} for e in events]}
+        return {
+            **_document(job),
+            "position": await db.jobs.position(connection, job_id),
+            "tries": [asdict(one) for one in tries],
+            "events": [{"at": e.at, "kind": e.kind, **e.data} for e in events],
+        }
 
     document = ask(found)
     if as_json:
         print_json(document)
         return
     for name, value in document.items():
-        if name != "events" and value is not None:
+        if name not in ("tries", "events") and value is not None:
             screen.print(f"{name:18} {value}")
+    for one in document["tries"]:
+        screen.print(f"try {one['number']:<3} {_told(one)}", soft_wrap=True)
     for event in document["events"]:
         details = {name: value for name, value in event.items() if name not in ("at", "kind")}
         screen.print(f"{event['at']:%H:%M:%S.%f}  {event['kind']:16} {json.dumps(details) if details else ''}")
 
 
-@app.command(epilog="Example: veilrun jobs cancel 42")
-def cancel(job_id: JobId) -> None:
-    """Cancel a job.
+def _told(one: Mapping[str, Any]) -> str:
+    """`13:05:01-13:05:20 gpu-a: failed, OutOfMemory; cold, load 9.1 s, run 4.2 s; worker host:7:ab`."""
+    ended = f"{one['ended_at']:%H:%M:%S}" if one["ended_at"] else "..."
+    outcome = ", ".join(word for word in (one["outcome"] or "at work", one["error"]) if word)
+    measured = [{True: "warm", False: "cold"}[one["was_warm"]]] if one["was_warm"] is not None else []
+    measured += [
+        f"{kind} {one[f'{kind}_seconds']:.1f} s" for kind in ("load", "run") if one[f"{kind}_seconds"] is not None
+    ]
+    parts = [f"{one['started_at']:%H:%M:%S}-{ended} {one['backend']}: {outcome}", ", ".join(measured)]
+    return "; ".join(part for part in (*parts, f"worker {one['worker']}") if part)
 
-    A waiting one ends at once, a running one is stopped by its worker.
+
+@app.command(epilog="Example: veilrun jobs cancel 42, or veilrun jobs cancel --all-queued --user 123456")
+def cancel(
+    job_ids: JobIds = None,
+    all_queued: Annotated[bool, typer.Option("--all-queued", help="Every job that waits, also for later.")] = False,
+    command: OfCommand = None,
+    user: OfUser = None,
+) -> None:
+    """Cancel jobs.
+
+    A waiting one ends at once, a running one is stopped by its worker. Their chats are told.
     """
+    _check_choice(job_ids, all_queued, "--all-queued", command=command, user=user)
 
-    async def cancelled(connection: AsyncConnection) -> str:
+    async def cancelled(connection: AsyncConnection, job_id: int) -> str:
         if await db.jobs.get(connection, job_id) is None:
             raise NoSuchJob(job_id)
         state = await db.jobs.cancel(connection, job_id)
@@ -110,21 +159,62 @@ def cancel(job_id: JobId) -> None:
             raise WrongState(f"job {job_id} is over already: there is nothing to cancel")
         return "cancelled" if state == "cancelled" else "asked its worker to stop"
 
-    screen.print(f"job {job_id}: {ask(cancelled)}")
+    async def all_cancelled(connection: AsyncConnection) -> int:
+        count = 0
+        waiting: Sequence[State] = ["queued"]
+        while found := await db.jobs.newest(connection, states=waiting, command=command, user_id=user, limit=1000):
+            for job in found:
+                count += await db.jobs.cancel(connection, job.id) is not None
+                await connection.commit()
+        return count
+
+    if all_queued:
+        screen.print(f"{ask(all_cancelled)} job(s) cancelled")
+    for job_id in job_ids or ():
+        screen.print(f"job {job_id}: {ask(partial(cancelled, job_id=job_id))}")
 
 
-@app.command(epilog="Example: veilrun jobs replay 42")
-def replay(job_id: JobId) -> None:
-    """Queue a failed or dead job again.
+@app.command(epilog="Example: veilrun jobs replay 42, or veilrun jobs replay --all --command flux")
+def replay(
+    job_ids: JobIds = None,
+    all_dead: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+    command: OfCommand = None,
+    user: OfUser = None,
+) -> None:
+    """Queue failed or dead jobs again, with fresh tries.
 
-    It gets fresh attempts.
+    A job whose command or pictures are gone is left as it is, with a word why.
     """
+    _check_choice(job_ids, all_dead, "--all", command=command, user=user)
 
-    async def replayed(connection: AsyncConnection) -> None:
-        if await db.jobs.get(connection, job_id) is None:
+    async def replayed(connection: AsyncConnection, job_id: int) -> None:
+        verdict = await db.endings.replay(connection, job_id)
+        if verdict == "not there":
             raise NoSuchJob(job_id)
-        if await db.endings.replay(connection, job_id) != "queued":
-            raise WrongState(f"job {job_id} has neither failed nor died: only such jobs can be replayed")
+        if verdict != "queued":
+            raise WrongState(f"job {job_id}: {NOT_REPLAYED[verdict]}")
 
-    ask(replayed)
-    screen.print(f"job {job_id}: queued again")
+    async def all_replayed(connection: AsyncConnection) -> dict[int, Replayed]:
+        dead = await db.jobs.newest(connection, states=["dead"], command=command, user_id=user, limit=MOST_AT_ONCE)
+        verdicts: dict[int, Replayed] = {}
+        for job in reversed(dead):
+            verdicts[job.id] = await db.endings.replay(connection, job.id)
+            await connection.commit()
+        return verdicts
+
+    if all_dead:
+        verdicts = ask(all_replayed)
+        for job_id, verdict in verdicts.items():
+            if verdict != "queued":
+                screen.print(f"job {job_id}: left dead, {NOT_REPLAYED[verdict]}")
+        screen.print(f"{sum(verdict == 'queued' for verdict in verdicts.values())} job(s) queued again")
+    for job_id in job_ids or ():
+        ask(partial(replayed, job_id=job_id))
+        screen.print(f"job {job_id}: queued again")
+
+
+def _check_choice(job_ids: list[int] | None, is_all: bool, option: str, **narrowed: object) -> None:
+    if bool(job_ids) == is_all:
+        raise typer.BadParameter(f"give the numbers of jobs, or {option}")
+    if not is_all and any(value is not None for value in narrowed.values()):
+        raise typer.BadParameter(f"--command and --user narrow {option}")

@@ -68,6 +68,92 @@ async def test_a_dead_job_is_queued_again_and_no_other(shell: Shell, asked: list
     assert "only such jobs can be replayed" in queued.complaint
 
 
+async def test_all_dead_letters_of_a_command_are_queued_again_but_for_those_that_cannot_be(
+    shell: Shell, database: Database, asked: list[int]
+) -> None:
+    async with await database.connect() as connection:
+        await connection.execute("update jobs set state = 'dead'")
+        await connection.execute("update jobs set variant = 'gone' where id = %s", (asked[0],))
+        await connection.execute("update jobs set input_count = 1 where id = %s", (asked[1],))
+
+    other = await shell.run("jobs", "replay", "--all", "--command", "wan")
+    done = await shell.run("jobs", "replay", "--all", "--command", "flux")
+    left = json.loads((await shell.run("jobs", "list", "--dead", "--json")).out)
+
+    assert other.out == "0 job(s) queued again\n"
+    assert done.out.splitlines() == [
+        f"job {asked[0]}: left dead, its command or variant is not offered any more",
+        f"job {asked[1]}: left dead, the pictures that it was to work on have expired",
+        "1 job(s) queued again",
+    ]
+    assert [job["id"] for job in left] == asked[1::-1]
+
+
+async def test_all_waiting_jobs_of_a_user_are_cancelled(shell: Shell, database: Database, asked: list[int]) -> None:
+    async with await database.connect() as connection:
+        await connection.execute("update jobs set state = 'queued', user_id = id, is_due = false")
+
+    done = await shell.run("jobs", "cancel", "--all-queued", "--user", str(asked[1]))
+    listed = json.loads((await shell.run("jobs", "list", "--json", "--user", str(asked[1]))).out)
+    rest = await shell.run("jobs", "cancel", "--all-queued")
+
+    assert done.out == "1 job(s) cancelled\n"
+    assert [(job["id"], job["state"]) for job in listed] == [(asked[1], "cancelled")]
+    assert rest.out == "2 job(s) cancelled\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cancel",),
+        ("replay",),
+        ("cancel", "1", "--all-queued"),
+        ("replay", "1", "--all"),
+        ("cancel", "1", "--user", "6"),
+        ("replay", "1", "--command", "flux"),
+    ],
+)
+async def test_some_jobs_or_all_of_them_but_not_both(shell: Shell, asked: list[int], words: tuple[str, ...]) -> None:
+    assert (await shell.run("jobs", *words)).status == 2
+
+
+async def test_the_tries_of_a_job_are_shown(shell: Shell, database: Database, asked: list[int]) -> None:
+    async with await database.connect() as connection:
+        await connection.execute(
+            """insert into attempts (job_id, number, fence, command_id, backend, worker, ended_at, outcome, error,
+                                     was_warm, load_seconds, run_seconds)
+               select id, 1, 1, command_id, 'gpu-a', 'host:7:ab', now(), 'requeued', 'OutOfMemory', false, 9.12, 4.2
+               from jobs where id = %(job)s
+               union all
+               select id, 2, 2, command_id, 'gpu-b', 'host:8:cd', null, null, null, null, null, null
+               from jobs where id = %(job)s""",
+            {"job": asked[2]},
+        )
+
+    words = await shell.run("jobs", "show", str(asked[2]))
+    document = json.loads((await shell.run("jobs", "show", str(asked[2]), "--json")).out)
+
+    assert " gpu-a: requeued, OutOfMemory; cold, load 9.1 s, run 4.2 s; worker host:7:ab\n" in words.out
+    assert " gpu-b: at work; worker host:8:cd\n" in words.out
+    assert [(one["number"], one["outcome"], one["run_seconds"]) for one in document["tries"]] == [
+        (1, "requeued", 4.2),
+        (2, None, None),
+    ]
+
+
+async def test_a_job_for_later_says_when(shell: Shell, database: Database, asked: list[int]) -> None:
+    async with await database.connect() as connection:
+        await connection.execute(
+            "update jobs set run_at = '2126-01-02 03:04:05', is_due = false where id = %s", (asked[0],)
+        )
+
+    listed = await shell.run("jobs", "list", "--state", "queued", COLUMNS="200")
+    shown = json.loads((await shell.run("jobs", "show", str(asked[0]), "--json")).out)
+
+    assert "not before 2126-01-02 03:04:05" in listed.out
+    assert (shown["run_at"][:19], shown["position"]) == ("2126-01-02T03:04:05", None)
+
+
 @pytest.mark.parametrize("verb", ["show", "cancel", "replay"])
 async def test_a_job_that_is_not_there_is_one_line(shell: Shell, asked: list[int], verb: str) -> None:
     done = await shell.run("jobs", verb, "999999")
