@@ -139,3 +139,53 @@ async def tell_devices(
     await connection.execute(
         "update backends set devices = %s, doubt = %s where name = %s", (Jsonb(list(devices)), doubt, name)
     )
+
+
+IDLE = """
+    select name from backends
+    join unnest(%(names)s::text[], %(seconds)s::float8[]) as given (wanted, seconds) on wanted = name
+    where health = 'ready' and used_at < now() - make_interval(secs => seconds)
+      and (released_at is null or released_at < used_at)
+"""
+
+
+async def idle(connection: AsyncConnection, seconds: Mapping[str, float]) -> list[str]:
+    """Those of the backends that have had no job of ours for so many seconds, and still hold weights of ours.
+
+    It notes of the others that they are in use: call it several times within the shortest of these times.
+    """
+    await connection.execute(
+        """update backends set used_at = now()
+           where name = any(%s)
+             and exists (select from jobs where backend = name and state in ('placed', 'running'))""",
+        (list(seconds),),
+    )
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(IDLE, {"names": list(seconds), "seconds": list(seconds.values())})
+        return await cursor.fetchall()
+
+
+async def release(connection: AsyncConnection, name: str, seconds: float) -> datetime | None:
+    """Take it upon oneself to let the backend go of its weights, which count as gone now. When that was.
+
+    None: somebody else did, or a job came. No job is placed there while the transaction lasts.
+    """
+    await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """update backends set released_at = now(), warm_model_set = null
+               where name = %s and used_at < now() - make_interval(secs => %s)
+                 and (released_at is null or released_at < used_at)
+                 and not exists (select from jobs where backend = name and state in ('placed', 'running'))
+               returning released_at""",
+            (name, seconds),
+        )
+        released_at: datetime | None = await cursor.fetchone()
+        return released_at
+
+
+async def not_released(connection: AsyncConnection, name: str, released_at: datetime) -> None:
+    """It could not be told: somebody has to try again."""
+    await connection.execute(
+        "update backends set released_at = null where name = %s and released_at = %s", (name, released_at)
+    )

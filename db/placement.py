@@ -143,8 +143,10 @@ async def backends(connection: AsyncConnection) -> list[BackendState]:
 
 
 async def set_warm(connection: AsyncConnection, backend: str, model_set: str) -> None:
-    """The backend has these weights loaded now."""
-    await connection.execute("update backends set warm_model_set = %s where name = %s", (model_set, backend))
+    """The backend has these weights loaded now, for a job that begins."""
+    await connection.execute(
+        "update backends set warm_model_set = %s, used_at = now() where name = %s", (model_set, backend)
+    )
 
 
 DUE = "update jobs set is_due = true where state = 'queued' and not is_due and run_at <= now()"

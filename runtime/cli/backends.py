@@ -35,7 +35,7 @@ class NoSuchBackend(VeilrunError):
 def list_backends(as_json: AsJson = False) -> None:
     """List backends: health, weights, jobs by number, and which commands are kept away from which.
 
-    Each with what wants attention: why it takes no jobs, commands that cannot run there, a card that is smaller than the
+    Each with what wants attention: why it takes no jobs, commands that cannot run there, a card smaller than the
     registry says.
     """
 
