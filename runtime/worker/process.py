@@ -30,7 +30,6 @@ from runtime.worker.actors import declare_actors
 from runtime.worker.broker import DELIVERIES, EXECUTE, Arguments, Waker, make_broker
 from runtime.worker.execute import execute
 from runtime.worker.idle import IdleRelease
-from runtime.worker.idle import IdleRelease
 from runtime.worker.keeper import LeaseKeeper
 from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
@@ -105,7 +104,6 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
                 tasks.create_task(workplace.health.run(), name="health"),
                 tasks.create_task(sweeper.run(), name="sweeper"),
                 tasks.create_task(keep_warm(fleet), name="warmth"),
-                tasks.create_task(IdleRelease(fleet, pool).run(), name="idle"),
                 tasks.create_task(IdleRelease(fleet, pool).run(), name="idle"),
             ]
             gc.freeze()  # what is loaded now stays: no pause of the collector goes through it again
