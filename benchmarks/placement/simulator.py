@@ -132,12 +132,13 @@ class _Simulation:
         backend.load_seconds += load
         backend.run_seconds += run
         self._at(ticket.runs_at + run, lambda: self._end(backend, ticket))
-        self._at(now + self._half, lambda: self._know_begin(backend, model_set))
+        self._at(now + self._half, lambda: self._know_begin(backend, model_set, now))
         if self._policy.watches_loads and load:
             self._at(ticket.runs_at + self._half, lambda: True)
 
-    def _know_begin(self, backend: Backend, model_set: str) -> bool:
-        backend.loaded_known = model_set
+    def _know_begin(self, backend: Backend, model_set: str, since: float) -> bool:
+        if backend.loaded_known != model_set:
+            backend.loaded_known, backend.loaded_known_since = model_set, since
         return False
 
     def _end(self, backend: Backend, ticket: Ticket) -> bool:

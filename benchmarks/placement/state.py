@@ -39,7 +39,8 @@ class Ticket:
 class Backend:
     """One ComfyUI on one GPU. places: 1 running + look-ahead, None = as many prompts as one likes.
 
-    What the scheduler knows: `held`, in the order in which they were placed; `loaded_known`.
+    What the scheduler knows: `held`, in the order in which they were placed; `loaded_known`, and since
+    when.
     What is so: `prompts` in ComfyUI's queue, the one that is `running`, the model set `loaded`.
     """
 
@@ -48,6 +49,7 @@ class Backend:
     places: int | None
     held: dict[int, Ticket] = field(default_factory=dict)
     loaded_known: str | None = None
+    loaded_known_since: float | None = None
     freed_at: float = 0.0
     prompts: deque[Ticket] = field(default_factory=deque)
     running: Ticket | None = None
