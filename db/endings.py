@@ -12,6 +12,8 @@ from db import admission, deliveries, events
 from db.jobs import COLUMNS, PRIORITY_SECONDS, TURN_SECONDS, Job
 
 Replayed: TypeAlias = Literal["queued", "not there", "not failed", "command gone", "inputs gone"]
+Unworked: TypeAlias = Literal["failed", "cancelled", "dead"]
+"""How a job can end without a worker."""
 
 
 @dataclass(frozen=True, slots=True)

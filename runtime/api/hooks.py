@@ -46,4 +46,7 @@ def build_workflow(invocation: Invocation, graph: Graph) -> Graph | None:
 
 @hookspec
 def after_invoke(invocation: Invocation, outcome: Outcome) -> None:
-    """Called on the worker when the job has ended: in success, failure or cancellation. What it returns is ignored."""
+    """Called once the job has ended: in success, failure or cancellation. What it returns is ignored.
+
+    On the worker that had it; if it ended before one did, in any process of veilrun, seconds later.
+    """

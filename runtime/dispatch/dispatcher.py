@@ -23,10 +23,10 @@ from db.updates import Lane, LaneBusy, StoredUpdate
 from runtime import metrics
 from runtime.chat.errors import TelegramFailed
 from runtime.chat.gateway import TelegramGateway
-from runtime.dispatch.effect import take_effect, writer
+from runtime.dispatch.effect import apologize, take_effect, writer
 from runtime.dispatch.effects import Answer, BotNameUnknown, Effects, Scene
 from runtime.dispatch.queue_length import QueueLength
-from runtime.dispatch.update import NotUnderstood, read_update
+from runtime.dispatch.update import NotUnderstood, Update, read_update
 from runtime.registry import Registry
 
 log = structlog.get_logger("veilrun.dispatch")
@@ -179,8 +179,11 @@ class Dispatcher:
 
     async def _take_effect(self, connection: AsyncConnection, stored: StoredUpdate, effects: Effects) -> None:
         update = read_update(stored.body)
+        await take_effect(self._scene(connection, stored, update, effects), update)
+
+    def _scene(self, connection: AsyncConnection, stored: StoredUpdate, update: Update, effects: Effects) -> Scene:
         user = writer(update)
-        scene = Scene(
+        return Scene(
             connection=connection,
             registry=self._registry,
             command_ids=self._command_ids,
@@ -191,7 +194,6 @@ class Dispatcher:
             queue_length=self._queue_length,
             bot_name=self._bot_name,
         )
-        await take_effect(scene, update)
 
     async def _failed(self, update: StoredUpdate | None, error: Exception) -> float:
         """Count the failure; after the last try the update is set aside and its chat goes on. Seconds to wait."""
@@ -211,7 +213,21 @@ class Dispatcher:
             set_aside=is_set_aside,
         )
         metrics.updates_dispatched.labels("set_aside" if is_set_aside else "failed").inc()
-        return 0.0 if is_set_aside else RETRY_SECONDS
+        if not is_set_aside:
+            return RETRY_SECONDS
+        await self._apologize(update)
+        return 0.0
+
+    async def _apologize(self, stored: StoredUpdate) -> None:
+        effects = Effects()
+        try:
+            update = read_update(stored.body)
+            async with self._pool.connection() as connection:
+                await apologize(self._scene(connection, stored, update, effects), update)
+        except Exception as error:  # noqa: BLE001  what made the update fail may do so here again
+            log.info("nobody told of it", update=stored.update_id, error=type(error).__name__)
+        else:
+            self._follow(effects)
 
     def _wait_for_others(self, error: Exception) -> float:
         if not self._is_waiting:  # one line for all lanes

@@ -4,7 +4,7 @@ from db import chats
 from runtime.chat.blocked import end_chat
 from runtime.dispatch import built_in
 from runtime.dispatch.command_line import read_command
-from runtime.dispatch.effects import Scene
+from runtime.dispatch.effects import Answer, Scene
 from runtime.dispatch.inputs import incoming, keep
 from runtime.dispatch.invoke import invoke, take_album_photo
 from runtime.dispatch.presses import press
@@ -19,6 +19,28 @@ async def take_effect(scene: Scene, update: Update) -> None:
         await press(scene, update.callback_query)
     elif update.my_chat_member is not None:
         await _membership(scene, update.my_chat_member)
+
+
+async def apologize(scene: Scene, update: Update) -> None:
+    """The update is given up, by a fault of ours: whoever meant this bot with it learns that it was in vain."""
+    message, query = update.message, update.callback_query
+    if query is not None:
+        scene.effects.answer = Answer(query.id, scene.say("dispatch.set_aside"), alert=True)
+    elif message is not None and _is_for_us(scene, message):
+        await scene.reply(message, scene.say("dispatch.set_aside"))
+
+
+def _is_for_us(scene: Scene, message: Message) -> bool:
+    if message.user is None or not scene.registry.access.allows(message.user.id, message.chat.id):
+        return False
+    if message.chat.is_private:
+        return True
+    line = read_command(message.words)
+    if line is None:
+        return False
+    if line.bot is not None:
+        return scene.bot_name is not None and scene.is_named(line.bot)
+    return line.word in built_in.COMMANDS or scene.registry.resolve(line.word) is not None
 
 
 def writer(update: Update) -> User | None:

@@ -13,6 +13,7 @@ from runtime.comfyui import ComfyClient, PathAway, cancel
 from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend
 from runtime.worker.inputs import Input, fetch_inputs, prepare_inputs
+from runtime.worker.invocations import invocation_of
 from runtime.worker.outcome import PATH_SECONDS
 from runtime.worker.outputs import Made, finish
 from runtime.worker.progress import ProgressWriter
@@ -57,14 +58,7 @@ class Attempt:
     @property
     def invocation(self) -> Invocation:
         """The job as plugins see it."""
-        return Invocation(
-            command=self.job.command,
-            arguments=self.job.arguments,
-            variant=self.job.variant,
-            user_id=self.job.user_id,
-            chat_id=self.job.chat_id,
-            job_id=self.job.id,
-        )
+        return invocation_of(self.job)
 
     @property
     def backend(self) -> Backend:

@@ -14,6 +14,7 @@ from db.pool import AWAY, Pool
 from runtime.chat.notices import owe_question
 from runtime.registry import Registry
 from runtime.worker.broker import Waker
+from runtime.worker.invocations import tell_plugins
 from runtime.worker.placing import place_and_wake, wake
 
 log = structlog.get_logger("veilrun.sweeper")
@@ -25,7 +26,8 @@ RETENTION_SECONDS, FIRST_RETENTION_SECONDS = 3600.0, 60.0
 
 
 class Sweeper:
-    """One sweep every `seconds`: expired leases, lost wake-ups, waiting jobs, messages owed; hourly what has expired.
+    """One sweep every `seconds`: expired leases, lost wake-ups, waiting jobs, messages owed; plugins that have to hear
+    of an end; hourly what has expired.
 
     stale_seconds: see `STALE_SECONDS`.
     """
@@ -51,6 +53,7 @@ class Sweeper:
         """Sweep until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(self.sweep, self._seconds, self._seconds), name="sweeper")
+            tasks.create_task(self._repeat(self.tell_plugins, self._seconds, self._seconds), name="endings")
             tasks.create_task(self._repeat(self.forget, RETENTION_SECONDS, FIRST_RETENTION_SECONDS), name="retention")
 
     async def sweep(self) -> None:
@@ -73,6 +76,10 @@ class Sweeper:
         if untold:
             async with self._pool.connection() as connection:
                 await deliveries.not_woken(connection, untold)
+
+    async def tell_plugins(self) -> None:
+        """Tell plugins of jobs that ended with no worker at hand. Raises: psycopg.OperationalError."""
+        await tell_plugins(self._pool, self._registry)
 
     async def forget(self) -> None:
         """Delete what has expired. Raises: psycopg.OperationalError if the database is away."""

@@ -17,7 +17,7 @@ from db import deliveries
 from db.updates import ORDER_LOCK, StoredUpdate
 from runtime.sandbox.telegram import Fault
 from tests.conftest import Database
-from tests.dispatch.bot import BOT_ID, Bot
+from tests.dispatch.bot import BOT_ID, Bot, said
 from tests.dispatch.test_update import odd_updates
 from tests.e2e.deployment import deployed, picture_after
 from webhooks.envelope import MalformedUpdate
@@ -151,11 +151,45 @@ async def test_an_update_that_always_fails_is_set_aside_and_its_chat_goes_on(bot
 
     assert await states(bot) == [("failed", 3, "ForeignKeyViolation"), ("done", 0, None)]
     assert [job.command for job in await bot.jobs()] == ["flux"]
-    assert await bot.query("select 1 from deliveries where kind = 'notice'") == []
     failures = [line for line in logs if line["event"] == "update failed"]
     assert [line["set_aside"] for line in failures] == [False, False, True]
     assert failures[0]["where"].startswith("jobs.py:")
     assert "secret" not in str(logs)
+
+
+async def test_who_wrote_what_is_set_aside_learns_that_it_was_in_vain(bot: Bot) -> None:
+    bot.ids["wan"] = 987654321
+    chat = bot.telegram.user("Alice").private_chat
+    chat.send("/wan a wave")
+    await bot.catch_up()
+    await bot.dispatcher.idle()
+
+    assert [text.partition(",")[0] for text in said(chat)] == ["Something went wrong on our side"]
+
+
+async def test_a_button_whose_press_is_set_aside_is_answered(bot: Bot) -> None:
+    chat = bot.telegram.user("Alice").private_chat
+    chat.send("/f an astronaut")
+    await bot.catch_up()
+    bot.ids["flux"] = 987654321
+    shown = await chat.wait_for(lambda message: message.from_bot)
+
+    press = chat.press_data(shown, f"again:{(await bot.job()).id}")
+    await bot.catch_up()
+
+    answer = await press.answered()
+    assert "Something went wrong on our side" in str(answer["text"])
+    assert answer["show_alert"]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("/wan a wave", 1), ("/wan@another_bot a wave", 0), ("/nobodys command", 0), ("just words", 0)]
+)
+async def test_in_a_group_only_who_meant_this_bot_is_told(bot: Bot, text: str, count: int) -> None:
+    await bot.query("alter table chats add constraint broken check (chat_id > 0)")
+    await bot.say(text=text, chat={"id": -5, "type": "group"})
+
+    assert len(await bot.query("select 1 from deliveries where kind = 'notice'")) == count
 
 
 async def test_a_failing_chat_holds_up_no_other(bot: Bot) -> None:

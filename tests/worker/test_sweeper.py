@@ -5,11 +5,13 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from db import deliveries, leases
+from db import deliveries, jobs, leases, placement
 from db.pool import open_pool
+from runtime.api import Invocation, Outcome, hookimpl
 from runtime.worker.broker import DELIVER, EXECUTE
 from runtime.worker.execute import execute
 from runtime.worker.sweeper import Sweeper
+from tests.worker.test_execute import with_hooks
 from tests.worker.yard import Yard, eventually
 
 
@@ -157,3 +159,32 @@ async def test_two_sweepers_at_once_do_not_wake_twice(yard: Yard, sweeper: Sweep
 
     job = await yard.job(job_id)
     assert yard.sent(EXECUTE) == [{"job_id": job_id, "fence": job.fence}]
+
+
+async def test_plugins_are_told_once_of_jobs_that_ended_before_a_worker_had_them(yard: Yard):
+    told: list[tuple[int | None, str, str | None, object]] = []
+
+    class Listening:
+        @hookimpl
+        def after_invoke(self, invocation: Invocation, outcome: Outcome) -> None:
+            told.append((invocation.job_id, outcome.state, outcome.error, invocation.arguments["prompt"]))
+
+    with_hooks(yard, Listening())
+    sweepers = [
+        Sweeper(yard.pool, yard.workplace.registry, yard.workplace.waker, seconds=0.1, retention_hours=24)
+        for _ in range(3)
+    ]
+    cancelled, expired, waiting = [await yard.queue("flux") for _ in range(3)]
+    async with yard.pool.connection() as connection:
+        await jobs.cancel(connection, cancelled)
+        await placement.give_up(connection, expired, "QueueTimeout", "too late")
+
+    await asyncio.gather(*(sweeper.tell_plugins() for sweeper in sweepers))
+    await yard.run(waiting)
+    await sweepers[0].tell_plugins()
+
+    assert sorted(told) == [
+        (cancelled, "cancelled", None, "an astronaut"),
+        (expired, "failed", "QueueTimeout", "an astronaut"),
+        (waiting, "collected", None, "an astronaut"),
+    ]
