@@ -27,7 +27,9 @@ async def fleet(connection: AsyncConnection) -> Fleet:
         " from jobs group by 1, 2"
     )
     counted = {(command, state): count async for command, state, count in jobs}
-    backends = await connection.execute("select health, count(*) from backends group by health")
+    backends = await connection.execute(
+        "select case when drained_at is null then health else 'drained' end, count(*) from backends group by 1"
+    )
     healths = {health: count async for health, count in backends}
     measured = await connection.execute(
         "select name, round_trip_seconds from backends where health = 'ready' and round_trip_seconds is not null"

@@ -130,12 +130,16 @@ class Interrupted(BackendError):
 
 
 class PromptLost(BackendError):
-    """The server knows the prompt no more: it was restarted, or the prompt was deleted from its queue."""
+    """The server knows the prompt no more: it was restarted, or the prompt was deleted from its queue.
+
+    had_begun: it was seen to run before, rather than to wait behind another.
+    """
 
     retry = True
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, *, had_begun: bool = False) -> None:
         super().__init__(backend, "the prompt is neither queued nor finished; was ComfyUI restarted?")
+        self.had_begun = had_begun
 
 
 class OutputMissing(BackendError):

@@ -170,7 +170,7 @@ class _Follower:
             return whereabouts
         self._missed = self._missed + 1 if whereabouts is None else 0
         if self._missed >= 2:
-            raise PromptLost(self._client.backend)
+            raise PromptLost(self._client.backend, had_begun=self._meter.has_started)
         if position is not None:
             self._meter.waits(position)
         return None

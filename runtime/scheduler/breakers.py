@@ -44,7 +44,7 @@ def failure_of(registry: Registry, error: VeilrunError, job: Job) -> Failure | N
 def is_backends_fault(error: VeilrunError, *, last_error: str | None = None) -> bool | None:
     """True: the backend is to blame, whatever it was asked for. False: it may be. None: it is not, or all of it is.
 
-    Weights that do not load, a prompt that was lost in a crash, files that are gone, nodes or models that are missing
+    Weights that do not load, a run that was lost in a crash, files that are gone, nodes or models that are missing
     after the check said otherwise: that no job can do by itself. A node that fails, a run that does not end, memory
     that does not suffice even after it was freed: the cause may be the backend, a broken plugin or a user's picture.
     A backend that is away altogether is none of a command's business, and neither is a graph that is wrong anywhere.
@@ -52,8 +52,10 @@ def is_backends_fault(error: VeilrunError, *, last_error: str | None = None) -> 
     match error:
         case SentPictureLost():  # the connection's fault
             return None
-        case LoadTimeout() | PromptLost() | OutputMissing() | OutputDamaged():
+        case LoadTimeout() | OutputMissing() | OutputDamaged():
             return True
+        case PromptLost():  # those that waited behind the one that ran went down with it
+            return True if error.had_begun else None
         case WorkflowRejected():
             return True if any(_is_lack(problem.kind, problem.received) for problem in error.problems) else None
         case OutOfMemory():

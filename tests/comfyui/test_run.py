@@ -167,13 +167,18 @@ async def test_a_prompt_that_a_restart_swept_away_is_lost_after_two_polls(
     comfyui.faults.hold = {"save"}
     run = asyncio.create_task(run_prompt(client, Prompt("mine", graphs.still()), pace=QUICK))
     await comfyui.wait_for(lambda server: server.held == {"save"})
+    behind = asyncio.create_task(run_prompt(client, Prompt("next", graphs.still(colour=9)), pace=QUICK))
+    await comfyui.wait_for(lambda server: server.pending == ["next"])
 
     await comfyui.crash()
     await comfyui.start()
 
     with pytest.raises(PromptLost) as caught:
         await asyncio.wait_for(run, DEADLINE)
+    with pytest.raises(PromptLost) as caught_behind:
+        await asyncio.wait_for(behind, DEADLINE)
     assert caught.value.retry
+    assert (caught.value.had_begun, caught_behind.value.had_begun) == (True, False)
 
 
 async def test_a_prompt_accepted_and_forgotten_is_lost_even_while_the_socket_is_well(

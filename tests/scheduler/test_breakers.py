@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from psycopg import AsyncConnection
 
-from db import breakers, placement
+from db import breakers, views
 from db.breakers import Breaker, Failure
 from db.pool import Pool, open_pool
 from runtime.api import VeilrunError
@@ -50,7 +50,7 @@ OFF_STEP = GraphProblem("latent", "EmptyLatentImage", "width", "off_step", "…"
 
 THE_BACKENDS = [
     LoadTimeout("gpu-a", 60),
-    PromptLost("gpu-a"),
+    PromptLost("gpu-a", had_begun=True),
     OutputMissing("gpu-a", "out.png"),
     OutputDamaged("gpu-a", "out.png"),
     GraphProblems("gpu-a", (LACKING,)),
@@ -69,6 +69,7 @@ NOT_THE_BACKENDS = [
     OutputTooLarge("gpu-a", "out.mp4", 1),
     UploadRefused("gpu-a", "too large"),
     Interrupted("gpu-a"),
+    PromptLost("gpu-a"),
     QueueTimeout("gpu-a", 60),
     BackendUnreachable("gpu-a", "no connection"),
     BackendMisconfigured("gpu-a", "redirects"),
@@ -128,7 +129,7 @@ async def pool(database, registry: Registry) -> AsyncIterator[Pool]:
         await sync_registry(opened, registry)
         async with opened.connection() as connection:
             for name in NAMES:
-                await placement.report_backend(connection, name, health="ready", missing={})
+                await views.report(connection, name, health="ready", missing={})
         yield opened
 
 
