@@ -42,6 +42,8 @@ async def drain(connection: AsyncConnection, name: str, reason: str | None) -> l
     """
     await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
     async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(RECALL, (name,))  # jobs before backends, as a worker locks them that claims one
+        recalled: list[int] = await cursor.fetchall()
         await cursor.execute(
             """update backends set drained_at = coalesce(drained_at, now()), drain_reason = %s
                where name = %s returning true""",
@@ -49,8 +51,6 @@ async def drain(connection: AsyncConnection, name: str, reason: str | None) -> l
         )
         if await cursor.fetchone() is None:
             return None
-        await cursor.execute(RECALL, (name,))
-        recalled = await cursor.fetchall()
     for job_id in recalled:
         await events.record(connection, job_id, "recall_requested", {"backend": name})
     return recalled
