@@ -14,12 +14,12 @@ from db import events
 State: TypeAlias = Literal["queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead"]
 OPEN_STATES: tuple[State, ...] = ("queued", "placed", "running")
 
-TURN_SECONDS = 600.0
+TURN_SECONDS = 60.0
 """How much later a job ranks for each job that its user has open already. That is what makes users take turns:
-somebody's second job lets pass who comes within ten minutes with a first one, and nobody who comes after that."""
+somebody's second job lets pass who comes within a minute with a first one, and nobody who comes after that."""
 
-PRIORITY_SECONDS = 60.0
-"""How much earlier a job ranks for each step of priority, which goes from -10 to 10."""
+PRIORITY_SECONDS = 6.0
+"""How much earlier a job ranks for each step of priority, which goes from -10 to 10: that is a turn at most."""
 
 
 @dataclass(frozen=True, slots=True)
