@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
-from db import events
+from db import recalls
 from db.placement import LOCK
 
 
@@ -20,19 +20,6 @@ async def names(connection: AsyncConnection) -> list[str]:
         return await cursor.fetchall()
 
 
-RECALL = """
-    update jobs set recall_requested = true
-    where not recall_requested and id in (
-        select id from (
-            select jobs.id, began_at,
-                row_number() over (order by began_at is null, placed_at, jobs.id) as turn
-            from slots join jobs on jobs.id = slots.job_id and jobs.state in ('placed', 'running')
-            where slots.backend = %s) as held
-        where began_at is null and turn > 1)
-    returning id
-"""
-
-
 async def drain(connection: AsyncConnection, name: str, reason: str | None) -> list[int] | None:
     """Place nothing new there until `resume`; what runs there ends well. None: there is no such backend.
 
@@ -41,9 +28,8 @@ async def drain(connection: AsyncConnection, name: str, reason: str | None) -> l
     comes after.
     """
     await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+    recalled = await recalls.ask_back(connection, name)  # jobs before backends, as a worker locks them that claims one
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(RECALL, (name,))  # jobs before backends, as a worker locks them that claims one
-        recalled: list[int] = await cursor.fetchall()
         await cursor.execute(
             """update backends set drained_at = coalesce(drained_at, now()), drain_reason = %s
                where name = %s returning true""",
@@ -51,8 +37,6 @@ async def drain(connection: AsyncConnection, name: str, reason: str | None) -> l
         )
         if await cursor.fetchone() is None:
             return None
-    for job_id in recalled:
-        await events.record(connection, job_id, "recall_requested", {"backend": name})
     return recalled
 
 

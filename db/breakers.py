@@ -12,6 +12,8 @@ from datetime import datetime
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
+from db import recalls
+
 FAILURES = 3
 """So many in a row open it."""
 
@@ -80,7 +82,8 @@ async def failed(connection: AsyncConnection, failure: Failure) -> None:
     """Count the failure. The third in a row opens the breaker, and so does every one while it is half open.
 
     A failure that may be the job's own fault opens it only while some other fitting backend takes the command and has
-    not failed with it: otherwise users would wait for a backend where they should be told what is wrong.
+    not failed with it: otherwise users would wait for a backend where they should be told what is wrong. Jobs of the
+    command that wait there behind another one are asked back.
     """
     values = {
         "backend": failure.backend,
@@ -95,6 +98,7 @@ async def failed(connection: AsyncConnection, failure: Failure) -> None:
     }
     await connection.execute(COUNT, values)
     await connection.execute(OPEN, values)
+    await recalls.ask_back(connection, failure.backend, tripped=failure.bucket)
 
 
 async def worked(connection: AsyncConnection, backend: str, bucket: str) -> None:

@@ -364,3 +364,24 @@ async def test_a_rolled_back_end_counts_nothing(pool: Pool, database):
         await connection.rollback()
 
     assert await not_closed(pool) == []
+
+
+async def test_jobs_of_the_command_that_wait_there_are_asked_back_when_it_opens(pool: Pool, registry):
+    async with pool.connection() as connection:
+        await connection.execute("insert into slots (backend, position) values ('gpu-a', 2), ('gpu-a', 3)")
+        await connection.execute("update backends set health = 'away' where name <> 'gpu-a'")
+    numbers = [await queue(pool, command) for command in ("flux", "flux", "sd3", "flux")]
+    await place_jobs(pool, registry)
+    assert await backends_of(pool, numbers) == ["gpu-a"] * 4
+
+    await fail(pool, CERTAIN, CERTAIN)
+    assert await asked_back(pool) == []
+    await fail(pool, CERTAIN)
+
+    assert await asked_back(pool) == [numbers[1], numbers[3]], "not the one in front, and not those of other commands"
+
+
+async def asked_back(pool: Pool) -> list[int]:
+    async with pool.connection() as connection:
+        cursor = await connection.execute("select id from jobs where recall_requested order by id")
+        return [number for (number,) in await cursor.fetchall()]
