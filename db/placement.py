@@ -106,35 +106,6 @@ async def sync_backends(connection: AsyncConnection, backends: Sequence[BackendR
         )
 
 
-async def report_backend(
-    connection: AsyncConnection,
-    name: str,
-    *,
-    health: Literal["ready", "away"],
-    reason: str | None = None,
-    comfyui_version: str | None = None,
-    missing: Mapping[str, str] | None = None,
-    round_trip_seconds: float | None = None,
-) -> None:
-    """Store what a check of the backend found; a drained backend stays drained."""
-    await connection.execute(
-        """update backends set health = %s, health_reason = %s, checked_at = now(),
-               comfyui_version = coalesce(%s, comfyui_version), missing = coalesce(%s, missing),
-               round_trip_seconds = %s,
-               warm_model_set = case when %s = 'away' then null else warm_model_set end
-           where name = %s and health <> 'drained'""",
-        (
-            health,
-            reason,
-            comfyui_version,
-            Jsonb(dict(missing)) if missing is not None else None,
-            round_trip_seconds,
-            health,
-            name,
-        ),
-    )
-
-
 async def backends(connection: AsyncConnection) -> list[BackendState]:
     """Every backend ever configured, by name."""
     async with connection.cursor(row_factory=class_row(BackendState)) as cursor:

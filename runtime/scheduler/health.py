@@ -12,8 +12,9 @@ from typing import Literal
 
 import structlog
 
-from db import backends, breakers, placement
-from db.pool import AWAY, Pool
+from db import backends, breakers, views
+from db.pool import AWAY, Pool, listen
+from db.views import HERE
 from runtime.api import VeilrunError, Workflow
 from runtime.comfyui import BackendError, Catalogue, PathAway, SystemStats, check_graph
 from runtime.registry import BackendConfig, LoadedCommand, Override
@@ -147,6 +148,8 @@ def _lacks(catalogue: Catalogue, workflow: Workflow, overrides: Mapping[str, Ove
 class HealthWatch:
     """Checks every backend now and again, and at once when asked to.
 
+    machine: whose view this is. dsn: where other machines say that they lost sight of a backend, which is then looked
+    at from here as well; None: nobody else is asked.
     on_ready: awaited when a backend has become ready or can run something it could not: jobs may be waiting for it.
     """
 
@@ -156,24 +159,48 @@ class HealthWatch:
         commands: Mapping[str, LoadedCommand],
         pool: Pool,
         on_ready: Callable[[], Awaitable[None]],
+        *,
+        machine: str = HERE,
+        dsn: str | None = None,
     ) -> None:
         self._fleet = fleet
         self._commands = commands
         self._pool = pool
         self._on_ready = on_ready
+        self._dsn = dsn
+        self.machine = machine
         self._due = {backend.name: asyncio.Event() for backend in fleet}
         self._last: dict[str, Health] = {}
+        self._doubted: set[str] = set()
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for backend in self._fleet:
                 tasks.create_task(self._watch(backend), name=f"health-{backend.name}")
+            if self._dsn is not None:
+                tasks.create_task(self._heed(self._dsn), name="health-doubts")
 
     def check_soon(self, backend: str) -> None:
         """Check that backend now: a job could not reach it."""
         if backend in self._due:
+            self._doubted.add(backend)
             self._due[backend].set()
+
+    @property
+    def reached(self) -> list[str]:
+        """The backends that this process reached when it last looked, with no reason to doubt it since."""
+        return [name for name, health in self._last.items() if health.state == "ready" and name not in self._doubted]
+
+    @property
+    def is_reaching_all(self) -> bool:
+        return len(self.reached) == len(self._due)
+
+    async def _heed(self, dsn: str) -> None:
+        """Look at once at what another machine lost sight of: it is that machine's way, or the backend is gone."""
+        async for notice in listen(dsn, views.CHANNEL):
+            if notice is not None and notice.get("machine") != self.machine:
+                self.check_soon(notice.get("doubted", ""))
 
     async def _watch(self, backend: Backend) -> None:
         due = self._due[backend.name]
@@ -184,6 +211,8 @@ class HealthWatch:
                 await self._report(backend.name, health)
             except AWAY as error:
                 log.warning("backend health not stored", backend=backend.name, error=type(error).__name__)
+            if not due.is_set():
+                self._doubted.discard(backend.name)
             try:
                 async with asyncio.timeout(health.pause_seconds * random.uniform(0.8, 1.2)):
                     await due.wait()
@@ -192,9 +221,10 @@ class HealthWatch:
 
     async def _report(self, name: str, health: Health) -> None:
         async with self._pool.connection() as connection:
-            await placement.report_backend(
+            await views.report(
                 connection,
                 name,
+                machine=self.machine,
                 health=health.state,
                 reason=health.reason,
                 comfyui_version=health.comfyui_version,
@@ -202,6 +232,8 @@ class HealthWatch:
                 round_trip_seconds=health.round_trip_seconds,
             )
             before = self._last.get(name)
+            if health.state == "away" and (before is None or before.state == "ready"):
+                await views.doubt(connection, name, self.machine)
             if health.state == "ready" and (before is None or before.cards != health.cards):
                 cards = [asdict(card) for card in health.cards]
                 await backends.tell_devices(connection, name, cards, health.doubt)

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import structlog
 
-from db import leases, placement
+from db import leases, placement, views
 from db.breakers import Failure
 from db.leases import Wakeup
 from db.pool import AWAY
 from runtime.api import Outcome, VeilrunError
-from runtime.comfyui import BackendError
+from runtime.comfyui import BackendError, PathAway
 from runtime.scheduler.breakers import failure_of
 from runtime.scheduler.fleet import UnknownBackend
 from runtime.worker.attempt import Attempt, Collected
@@ -35,6 +35,7 @@ from runtime.worker.graph import prompt_id_of
 from runtime.worker.inputs import find_inputs
 from runtime.worker.keeper import Held, Stop
 from runtime.worker.outcome import Fail, Requeue, is_backend_suspect, judge
+from runtime.worker.passing import pass_on
 from runtime.worker.workplace import Workplace
 
 log = structlog.get_logger("veilrun.execute")
@@ -47,11 +48,15 @@ class Stopped(Exception):
 
 
 async def execute(workplace: Workplace, job_id: int, fence: int) -> None:
-    """Run the placed job to its end. A wake-up that is stale, doubled or late does nothing.
+    """Run the placed job to its end. A wake-up that is stale, doubled or late does nothing, and one for a backend that
+    only other machines reach is passed on to them.
 
     Raises: psycopg.OperationalError if the database is away before the job is claimed.
     """
-    attempt = await _claim(workplace, Wakeup(job_id, fence))
+    wakeup = Wakeup(job_id, fence)
+    if await pass_on(workplace, wakeup):
+        return
+    attempt = await _claim(workplace, wakeup)
     if attempt is None:
         return
     async with workplace.keeper.hold(attempt.lease) as held:
@@ -129,6 +134,9 @@ class _Execution:
     async def _settle(self, error: VeilrunError) -> None:
         if is_backend_suspect(error) and self._job.backend is not None:
             self._workplace.health.check_soon(self._job.backend)
+        if await self._is_for_another_machine(error):
+            await self._hand_back()
+            return
         verdict = judge(
             error,
             attempt=self._job.attempt,
@@ -174,11 +182,21 @@ class _Execution:
             case Stop.CANCEL:
                 await self._cancel()
             case Stop.HAND_BACK:
-                wakeup = await write_handed_back(self._workplace.pool, self._attempt.lease)
-                await self._workplace.waker.wake_execute([wakeup])
-                log.info("job handed back", job=self._job.id)
+                await self._hand_back()
             case _:
                 raise FencedOut
+
+    async def _hand_back(self) -> None:
+        wakeup = await write_handed_back(self._workplace.pool, self._attempt.lease)
+        await self._workplace.wake([wakeup])
+        log.info("job handed back", job=self._job.id)
+
+    async def _is_for_another_machine(self, error: VeilrunError) -> bool:
+        """Whether our way to the backend is down while other machines reach it: one of them finds the prompt there."""
+        if not isinstance(error, PathAway) or self._job.backend is None:
+            return False
+        async with self._workplace.pool.connection() as connection:
+            return await views.is_seen_elsewhere(connection, self._job.backend, self._workplace.health.machine)
 
     async def _cancel(self) -> None:
         try:

@@ -19,6 +19,7 @@ from db.pool import Pool, open_pool
 from runtime.chat.deliver import deliver
 from runtime.chat.gateway import open_gateway
 from runtime.heartbeat import heartbeat
+from runtime.machine_name import machine_name
 from runtime.registry import Registry, load_registry
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch
@@ -85,7 +86,9 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
             registry=registry,
             fleet=fleet,
             keeper=await stack.enter_async_context(LeaseKeeper(dsn, settings.lease_seconds)),
-            health=HealthWatch(fleet, registry.commands, pool, on_ready=place),
+            health=HealthWatch(
+                fleet, registry.commands, pool, on_ready=place, machine=machine_name(settings.state_dir), dsn=dsn
+            ),
             files=gateway,
             waker=waker,
             deliver=send,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from psycopg import AsyncConnection
 
-from db import backends, breakers, jobs, placement
+from db import backends, breakers, jobs, placement, views
 from db.breakers import Failure
 from db.jobs import NewJob
 from db.placement import BackendRow, CommandRow
@@ -25,7 +25,7 @@ async def connection(database: Database, shell: Shell) -> AsyncIterator[AsyncCon
         rows = [BackendRow("gpu-a", "RTX 4090", 32, slots=2), BackendRow("gpu-b", "RTX 5090", 32, slots=1)]
         async with opened.transaction():
             await placement.sync_backends(opened, rows)
-        await placement.report_backend(
+        await views.report(
             opened,
             "gpu-a",
             health="ready",
@@ -98,7 +98,7 @@ async def test_a_job_whose_files_are_fetched_is_listed_apart_since_its_place_is_
 
 async def test_a_drained_backend_says_why_until_it_is_resumed_whatever_its_checks_say(shell: Shell, connection):
     drained = await shell.run("backends", "drain", "gpu-a", "--reason", "new driver")
-    await placement.report_backend(connection, "gpu-a", health="ready", missing={})
+    await views.report(connection, "gpu-a", health="ready", missing={})
     words = await shell.run("backends", "list")
     before = (await listed(shell))["gpu-a"]
     resumed = await shell.run("backends", "resume", "gpu-a")

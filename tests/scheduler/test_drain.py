@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from db import backends, placement
+from db import backends, placement, views
 from db.pool import Pool, open_pool
 from runtime.scheduler.schedule import place_jobs
 from runtime.scheduler.sync import sync_registry
@@ -57,7 +57,7 @@ async def test_it_outlasts_checks_and_a_new_start_with_the_registry(pool: Pool, 
     await drain(pool)
     for health in ("away", "ready"):
         async with pool.connection() as connection:
-            await placement.report_backend(connection, "gpu-a", health=health, missing={})
+            await views.report(connection, "gpu-a", health=health, missing={})
     await sync_registry(pool, registry)
     await queue(pool)
 

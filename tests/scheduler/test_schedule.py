@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db import jobs, placement
+from db import jobs, placement, views
 from db.jobs import NewJob
 from db.pool import Pool, open_pool
 from runtime.registry import Registry, load_registry
@@ -45,7 +45,7 @@ async def prepared(
     if ready:
         async with pool.connection() as connection:
             for name in ("gpu-a", "gpu-b"):
-                await placement.report_backend(connection, name, health="ready", missing={})
+                await views.report(connection, name, health="ready", missing={})
     return registry
 
 
@@ -98,7 +98,7 @@ async def test_a_backend_takes_no_job_before_its_first_good_check(pool: Pool, tm
     assert await place_jobs(pool, registry) == []
     assert (await job_of(pool, job_id)).placement == "waiting for gpu-a, which has not been checked yet"
     async with pool.connection() as connection:
-        await placement.report_backend(connection, "gpu-a", health="ready", missing={})
+        await views.report(connection, "gpu-a", health="ready", missing={})
 
     assert len(await place_jobs(pool, registry)) == 1
 
@@ -135,7 +135,7 @@ async def test_a_job_over_its_queue_limit_fails_and_its_chat_is_told(pool: Pool,
 async def test_a_job_that_no_backend_can_run_fails_at_once_and_its_chat_is_told(pool: Pool, tmp_path: Path):
     registry = await prepared(pool, tmp_path)
     async with pool.connection() as connection:
-        await placement.report_backend(
+        await views.report(
             connection, "gpu-a", health="ready", missing={"flux": "ae.safetensors is missing"}
         )
     hopeless = await queue(pool, chat_id=7)

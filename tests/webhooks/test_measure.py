@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from db import placement
+from db import placement, views
 from db.placement import BackendRow
 from db.pool import Pool, open_pool
 from runtime.anon.state import AnonState, forget_state, write_state
@@ -58,14 +58,14 @@ async def test_a_backend_tells_its_round_trip_while_it_is_ready(pool: Pool, tmp_
     measure = Measure(pool, tmp_path)
     async with pool.connection() as connection:
         await placement.sync_backends(connection, [BackendRow("near", "", 24, 2), BackendRow("far", "", 24, 2)])
-        await placement.report_backend(connection, "near", health="ready", round_trip_seconds=0.004)
-        await placement.report_backend(connection, "far", health="ready", round_trip_seconds=0.7)
+        await views.report(connection, "near", health="ready", round_trip_seconds=0.004)
+        await views.report(connection, "far", health="ready", round_trip_seconds=0.7)
     await measure()
     assert told("veilrun_backend_round_trip_seconds", backend="near") == 0.004
     assert told("veilrun_backend_round_trip_seconds", backend="far") == 0.7
 
     async with pool.connection() as connection:
-        await placement.report_backend(connection, "far", health="away", reason="no answer")
+        await views.report(connection, "far", health="away", reason="no answer")
     await measure()
 
     assert told("veilrun_backend_round_trip_seconds", backend="near") == 0.004

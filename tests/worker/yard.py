@@ -13,12 +13,13 @@ from typing import Any
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
 
-from db import jobs, leases, placement
+from db import jobs, leases, views
 from db.deployment import deployment_id
 from db.events import CHANNEL
 from db.jobs import Job, NewJob
 from db.leases import Wakeup
 from db.pool import Pool, listen, open_pool
+from runtime.machine_name import machine_name
 from runtime.registry import Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.scheduler.fleet import Fleet
@@ -162,9 +163,10 @@ class Yard:
         for backend in self.workplace.fleet:
             health = await check_backend(backend, self.registry.commands)
             async with self.pool.connection() as connection:
-                await placement.report_backend(
+                await views.report(
                     connection,
                     backend.name,
+                    machine=machine_name(self.path.parent),
                     health=health.state,
                     reason=health.reason,
                     comfyui_version=health.comfyui_version,
@@ -193,6 +195,7 @@ class Yard:
                 "TELEGRAM_BOT_TOKEN": TOKEN,
                 "TELEGRAM_API_URL": NOBODY,
                 "VEILRUN_REGISTRY": str(self.path),
+                "VEILRUN_STATE_DIR": str(self.path.parent),
                 "VEILRUN_LEASE_SECONDS": "1.5",
                 "VEILRUN_SWEEP_SECONDS": "0.3",
                 "VEILRUN_WORKER_THREADS": "8",
@@ -221,7 +224,7 @@ async def open_yard(dsn: str, path: Path, anon_dir: Path = NOWHERE) -> AsyncIter
 
         async def nothing() -> None: ...
 
-        health = HealthWatch(fleet, registry.commands, pool, on_ready=nothing)
+        health = HealthWatch(fleet, registry.commands, pool, on_ready=nothing, machine=machine_name(path.parent))
         delivered: list[int] = []
 
         async def deliver(delivery_id: int) -> None:
