@@ -18,6 +18,7 @@ from runtime.chat.desk import Desk, Done, Unwanted, place_of
 from runtime.chat.errors import ChatBlocked, ChatMigrated, MessageGone, NotSent, OutcomeUnknown, Refused, RetryLater
 from runtime.chat.messages import Envelope, Place
 from runtime.chat.status_line import status_envelope
+from runtime.chat.texts import text
 
 log = structlog.get_logger("veilrun.status")
 
@@ -139,8 +140,16 @@ async def close_status(desk: Desk, job_id: int) -> None:
             elif job.state in ("failed", "dead") and not await _is_explained(connection, job_id):
                 return
             else:
-                await desk.gateway.delete(job.chat_id, job.status_message_id)
+                await _take_away(desk, job.chat_id, job.status_message_id, job.language)
         await jobs.set_status_message(connection, job_id, None)
+
+
+async def _take_away(desk: Desk, chat_id: int, message_id: int, language: str | None) -> None:
+    """Telegram lets a bot delete no message older than 48 hours, as that of a job for later may be."""
+    try:
+        await desk.gateway.delete(chat_id, message_id)
+    except MessageGone:
+        await desk.gateway.edit_text(chat_id, message_id, text("status.done", language))
 
 
 async def _is_explained(connection: AsyncConnection, job_id: int) -> bool:

@@ -69,6 +69,19 @@ async def test_the_status_message_is_gone_when_the_result_is_there(office, alice
     assert (await office.get(job_id)).status_message_id is None
 
 
+async def test_a_status_message_too_old_to_be_deleted_says_that_it_is_done(office, sandbox, alice):
+    job_id = await office.job(alice.id, outputs=[picture()])
+    await office.owe_and_send(alice.id, "status", job_id)
+    await office.set(job_id, state="collected")
+    description = "Bad Request: message can't be deleted for everyone"
+    sandbox.faults.add(Fault("error", method="deleteMessage", code=400, description=description))
+
+    await office.owe_and_send(alice.id, "result", job_id)
+
+    assert [message.text for message in alice.private_chat.messages if not message.photo] == ["✅ Done"]
+    assert (await office.get(job_id)).status_message_id is None
+
+
 async def test_several_pictures_are_an_album_with_buttons_below_it(office, sandbox, alice):
     outputs = [picture(colour=colour) for colour in ("red", "green", "blue")]
     job_id = await office.job(alice.id, state="collected", outputs=outputs)

@@ -161,6 +161,21 @@ async def test_two_sweepers_at_once_do_not_wake_twice(yard: Yard, sweeper: Sweep
     assert yard.sent(EXECUTE) == [{"job_id": job_id, "fence": job.fence}]
 
 
+async def test_a_job_for_later_starts_with_the_first_sweep_after_its_time(yard: Yard, sweeper: Sweeper):
+    job_id = await yard.queue("flux")
+    await yard.execute_sql("update jobs set run_at = now() + interval '6 days', is_due = false")
+    await sweeper.sweep()
+    assert (await yard.job(job_id)).state == "queued"
+
+    await yard.execute_sql(
+        "update jobs set run_at = now() - interval '1 second', created_at = now() - interval '6 days'"
+    )
+    await sweeper.sweep()
+
+    assert (await yard.job(job_id)).state == "placed", "its wait is counted from when it may start"
+    assert [sent["job_id"] for sent in yard.sent(EXECUTE)] == [job_id]
+
+
 async def test_plugins_are_told_once_of_jobs_that_ended_before_a_worker_had_them(yard: Yard):
     told: list[tuple[int | None, str, str | None, object]] = []
 
