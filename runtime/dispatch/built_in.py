@@ -13,6 +13,9 @@ from runtime.dispatch.update import Message
 
 UNSENT_STATES: tuple[State, ...] = (*OPEN_STATES, "collected")
 
+ALL = ("all", "alle")
+"""What stands after /cancel for every job."""
+
 
 async def start(scene: Scene, message: Message, user_id: int, rest: str) -> None:
     """Say what the bot does."""
@@ -35,8 +38,11 @@ async def help_(scene: Scene, message: Message, user_id: int, rest: str) -> None
 
 
 async def cancel(scene: Scene, message: Message, user_id: int, rest: str) -> None:
-    """Stop the job replied to, else the user's newest that is not over. Nobody else's."""
+    """Stop the job replied to, else the user's newest that is not over; with `all`, every one here. Nobody else's."""
     chat_id, replied = message.chat.id, message.replied
+    if rest.strip().casefold() in ALL:
+        await _cancel_all(scene, message, user_id)
+        return
     if replied is not None:
         meant = await jobs.of_message(scene.connection, chat_id, replied.message_id, UNSENT_STATES)
     else:
@@ -54,6 +60,14 @@ async def cancel(scene: Scene, message: Message, user_id: int, rest: str) -> Non
     scene.effects.jobs_moved = True
     key = "dispatch.cancelled" if state == "cancelled" else "dispatch.cancelling"
     await scene.reply(message, scene.say(key, command=mine[0].command))
+
+
+async def _cancel_all(scene: Scene, message: Message, user_id: int) -> None:
+    mine = await jobs.newest(scene.connection, states=OPEN_STATES, chat_id=message.chat.id, user_id=user_id, limit=1000)
+    count = sum([await jobs.cancel(scene.connection, job.id) is not None for job in mine])
+    scene.effects.jobs_moved = True
+    key = "dispatch.cancelled_all" if count else "dispatch.nothing_to_cancel"
+    await scene.reply(message, scene.say(key, count=count))
 
 
 def may_cancel(scene: Scene, job: Job, user_id: int) -> bool:

@@ -147,6 +147,23 @@ async def test_cancel_without_a_reply_is_about_my_own_jobs_only(scene: Scene) ->
     assert (await scene.bot.job()).state == "queued"
 
 
+async def test_cancel_all_stops_all_of_mine_here_and_nobody_elses(scene: Scene) -> None:
+    scene.group.send("/f two --in 2d", as_user=scene.alice)
+    scene.group.send("/f three", as_user=scene.bob)
+    scene.alice.private_chat.send("/f four")
+    await scene.bot.catch_up()
+
+    scene.group.send("/cancel all", as_user=scene.alice)
+    scene.group.send("/cancel all", as_user=scene.carol)
+    await scene.bot.catch_up()
+    await scene.bot.dispatcher.idle()
+
+    prompts = {str(job.arguments["prompt"]): job.state for job in await scene.bot.jobs()}
+    assert prompts == {"one": "cancelled", "two": "cancelled", "three": "queued", "four": "queued"}
+    assert "✖️ Stopped: 2 of your jobs in this chat." in said(scene.group)
+    assert NOTHING in said(scene.group)
+
+
 async def test_what_can_be_stopped_is_stopped_before_what_is_done(scene: Scene) -> None:
     scene.group.send("/f two", as_user=scene.alice)
     await scene.bot.catch_up()
