@@ -11,11 +11,13 @@ from psycopg import AsyncConnection
 
 import db.backends
 import db.breakers
+import db.views
 from db import migrate
 from db.backends import Listed
 from db.breakers import Breaker
 from db.events import CHANNEL
 from db.pool import listen
+from db.views import View
 from runtime.api import VeilrunError
 from runtime.cli.database import ask, connected, database
 from runtime.cli.output import AsJson, Commands, notices, print_json, screen
@@ -39,18 +41,15 @@ def list_backends(as_json: AsJson = False) -> None:
     registry says.
     """
 
-    async def found(connection: AsyncConnection) -> tuple[list[Listed], list[Breaker]]:
-        return await db.backends.listed(connection), await db.breakers.not_closed(connection)
-
-    backends, breakers = ask(found)
+    shown = ask(_found)
     if as_json:
-        print_json([_document(backend, breakers) for backend in backends])
+        print_json([_document(*one) for one in shown])
         return
-    if not backends:
+    if not shown:
         screen.print("no backends")
-    width = max((len(backend.name) for backend in backends), default=0)
-    for backend in backends:
-        head, *rest = _lines(backend, [one for one in breakers if one.backend == backend.name])
+    width = max((len(backend.name) for backend, _, _ in shown), default=0)
+    for backend, breakers, views in shown:
+        head, *rest = _lines(backend, breakers, views)
         screen.print(f"{backend.name:<{width}}  {head}", markup=False, soft_wrap=True)
         for line in rest:
             screen.print(f"{'':<{width}}  {line}", markup=False, soft_wrap=True)
@@ -118,6 +117,19 @@ def reset(
         screen.print(f"{name}: {f'{command} was not' if command else 'nothing was'} kept away")
 
 
+async def _found(connection: AsyncConnection) -> list[tuple[Listed, list[Breaker], list[View]]]:
+    """Each backend with its breakers that are not closed, and how each machine sees it."""
+    breakers, views = await db.breakers.not_closed(connection), await db.views.views(connection)
+    return [
+        (
+            backend,
+            [one for one in breakers if one.backend == backend.name],
+            [one for one in views if one.backend == backend.name],
+        )
+        for backend in await db.backends.listed(connection)
+    ]
+
+
 async def _until_empty(dsn: str, name: str) -> None:
     told: list[int] = []
     async for notification in listen(dsn, CHANNEL):
@@ -142,12 +154,16 @@ def _numbers(jobs: list[int]) -> str:
     return f"job{'s' if len(jobs) > 1 else ''} {', '.join(map(str, jobs))}"
 
 
-def _document(backend: Listed, breakers: list[Breaker]) -> dict[str, Any]:
-    tripped = {one.bucket: words_of(one) for one in breakers if one.backend == backend.name}
-    return {**asdict(backend), "is_drained": backend.drained_at is not None, "tripped": tripped}
+def _document(backend: Listed, breakers: list[Breaker], views: list[View]) -> dict[str, Any]:
+    return {
+        **asdict(backend),
+        "is_drained": backend.drained_at is not None,
+        "tripped": {one.bucket: words_of(one) for one in breakers},
+        "seen_from": {one.machine: one.health for one in views},
+    }
 
 
-def _lines(backend: Listed, breakers: list[Breaker]) -> Iterator[str]:
+def _lines(backend: Listed, breakers: list[Breaker], views: list[View]) -> Iterator[str]:
     """What it is, what it does, and what wants attention."""
     yield ", ".join(_state(backend))
     work = "; ".join(_work(backend))
@@ -158,6 +174,9 @@ def _lines(backend: Listed, breakers: list[Breaker]) -> Iterator[str]:
         yield f"takes no new jobs {since}" + (f": {backend.drain_reason}" if backend.drain_reason else "")
     if backend.health_reason:
         yield f"{backend.health}: {backend.health_reason}"
+    for view in views:
+        if view.health == "away" and backend.health == "ready":
+            yield f"not reached from {view.machine}: {view.reason}"
     if backend.doubt:
         yield backend.doubt
     for command, lacks in backend.missing.items():
@@ -180,6 +199,8 @@ def _state(backend: Listed) -> Iterator[str]:
 def _work(backend: Listed) -> Iterator[str]:
     if backend.warm_model_set:
         yield f"holds {backend.warm_model_set}"
+    elif backend.released_at is not None:
+        yield f"let go of its weights at {backend.released_at.astimezone(UTC):%H:%M} UTC, being idle"
     for numbers, verb in ((backend.running, "runs"), (backend.waiting, "next"), (backend.collecting, "fetches")):
         if numbers:
             yield f"{verb} {', '.join(map(str, numbers))}"

@@ -145,6 +145,11 @@ def _lacks(catalogue: Catalogue, workflow: Workflow, overrides: Mapping[str, Ove
     return "; ".join(dict.fromkeys([*broken_by(workflow, catalogue, overrides), *lacks]))
 
 
+def has_come_back(before: Health | None, now: Health) -> bool:
+    """Whether the server itself was away and is there again, so that it may have been restarted and mended."""
+    return now.state == "ready" and before is not None and before.state == "away" and not before.is_path_down
+
+
 class HealthWatch:
     """Checks every backend now and again, and at once when asked to.
 
@@ -237,7 +242,7 @@ class HealthWatch:
             if health.state == "ready" and (before is None or before.cards != health.cards):
                 cards = [asdict(card) for card in health.cards]
                 await backends.tell_devices(connection, name, cards, health.doubt)
-            if health.state == "ready" and before is not None and before.state == "away":
+            if has_come_back(before, health):
                 await breakers.probe_now(connection, name)
         if before != health:
             self._last[name] = health

@@ -138,6 +138,22 @@ async def test_draining_asks_the_jobs_back_that_wait_there_and_waits_for_the_res
     assert (done.status, done.out) == (0, "gpu-a: nothing runs there any more\n")
 
 
+async def test_a_backend_that_only_some_machines_reach_is_ready_and_says_who_does_not(shell: Shell, connection):
+    await views.report(connection, "gpu-a", machine="attic", health="away", reason="no connection")
+
+    words = await shell.run("backends", "list")
+
+    assert "       not reached from attic: no connection\n" in words.out
+    assert (await listed(shell))["gpu-a"]["seen_from"] == {"attic": "away", "here": "ready"}
+
+
+async def test_a_backend_that_let_go_of_its_weights_says_since_when(shell: Shell, connection):
+    await connection.execute("update backends set used_at = now() - interval '1 hour'")
+    assert await backends.release(connection, "gpu-a", 60.0)
+
+    assert "       let go of its weights at " in (await shell.run("backends", "list")).out
+
+
 async def test_an_idle_backend_is_drained_at_once(shell: Shell, connection):
     done = await shell.run("backends", "drain", "gpu-b", "--wait")
 

@@ -16,7 +16,7 @@ from runtime.registry import BackendConfig, Override, Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.sandbox.comfyui.facts_http import Device
 from runtime.scheduler.fleet import Backend, Fleet, UnknownBackend
-from runtime.scheduler.health import Card, Health, HealthWatch, check_backend, doubt_of
+from runtime.scheduler.health import Card, Health, HealthWatch, check_backend, doubt_of, has_come_back
 from runtime.scheduler.sync import sync_registry
 from tests.worker.yard import eventually, write_registry
 
@@ -170,6 +170,16 @@ def test_a_card_is_the_one_that_the_registry_means_if_only_the_driver_took_its_s
     assert doubt(24, 22) == "the registry says 24 GB, but a card has 22 GB"
     assert doubt(48, 24, overrides={"UNETLoader": Override("UNETLoaderMultiGPU")}) is None, "the rest is elsewhere"
     assert doubt_of(BackendConfig("gpu", "http://127.0.0.1:9", vram_gb=24), ()) is None
+
+
+def test_a_server_has_come_back_if_it_was_away_itself_rather_than_our_way_to_it():
+    ready, away = Health("ready"), Health("away", "no connection")
+
+    assert has_come_back(away, ready)
+    assert not has_come_back(Health("away", "anon does not run", is_path_down=True), ready)
+    assert not has_come_back(None, ready)
+    assert not has_come_back(ready, ready)
+    assert not has_come_back(away, away)
 
 
 async def test_the_watch_stores_the_cards_and_half_opens_breakers_when_the_backend_comes_back(

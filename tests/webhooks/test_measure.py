@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from db import placement, views
+from db import backends, placement, views
 from db.placement import BackendRow
 from db.pool import Pool, open_pool
 from runtime.anon.state import AnonState, forget_state, write_state
@@ -71,3 +71,15 @@ async def test_a_backend_tells_its_round_trip_while_it_is_ready(pool: Pool, tmp_
     assert told("veilrun_backend_round_trip_seconds", backend="near") == 0.004
     assert told("veilrun_backend_round_trip_seconds", backend="far") is None
     assert told("veilrun_backends", health="away") == 1
+
+
+async def test_a_drained_backend_is_counted_as_drained_whatever_its_health(pool: Pool, tmp_path: Path) -> None:
+    measure = Measure(pool, tmp_path)
+    async with pool.connection() as connection:
+        await placement.sync_backends(connection, [BackendRow("near", "", 24, 2), BackendRow("far", "", 24, 2)])
+        for name in ("near", "far"):
+            await views.report(connection, name, health="ready")
+        await backends.drain(connection, "far", None)
+    await measure()
+
+    assert (told("veilrun_backends", health="ready"), told("veilrun_backends", health="drained")) == (1, 1)
