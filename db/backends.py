@@ -173,3 +173,8 @@ async def not_released(connection: AsyncConnection, name: str, released_at: date
     await connection.execute(
         "update backends set released_at = null where name = %s and released_at = %s", (name, released_at)
     )
+
+
+async def forget_weights(connection: AsyncConnection, name: str) -> None:
+    """The backend has nothing loaded any more."""
+    await connection.execute("update backends set warm_model_set = null where name = %s", (name,))

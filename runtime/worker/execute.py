@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from db import leases, placement, views
+from db import backends, leases, placement, views
 from db.breakers import Failure
 from db.leases import Wakeup
 from db.pool import AWAY
@@ -174,6 +174,8 @@ class _Execution:
         try:
             with self._attempt.reach() as backend:
                 await backend.client.free(unload_models=True, free_memory=True)
+                async with self._workplace.pool.connection() as connection:
+                    await backends.forget_weights(connection, backend.name)
         except BackendError as error:
             log.warning("memory not freed", job=self._job.id, error=type(error).__name__)
 

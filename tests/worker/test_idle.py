@@ -157,6 +157,15 @@ async def test_if_it_cannot_be_told_it_is_told_later(yard: Yard, comfyui):
     assert await warm(yard) is None
 
 
+async def test_after_memory_was_freed_for_a_second_try_nothing_counts_as_loaded(yard: Yard, comfyui):
+    comfyui.faults.out_of_memory = {"sampler"}
+
+    job = await yard.run(await yard.queue())
+
+    assert (job.state, job.error) == ("queued", "OutOfMemory")
+    assert (told(comfyui), await warm(yard)) == (1, None)
+
+
 async def test_a_worker_looks_by_itself(database, comfyui, tmp_path: Path):
     async with yard_with(database.dsn, tmp_path, comfyui, "idle_minutes: 0.01") as yard:
         await yard.start_worker()
