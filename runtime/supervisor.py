@@ -22,10 +22,20 @@ STEADY = 30.0  # a child that lived this long starts over with the first delay
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
+PARENT = "VEILRUN_PARENT_PID"
+"""Set by a supervisor for its children: who started them."""
+
+
 def die_with_parent() -> None:
-    """Ask the kernel to end this process (SIGTERM) when its parent dies, even by kill -9. Linux only, else nothing."""
+    """Ask the kernel to end this process (SIGTERM) when its parent dies, even by kill -9. Linux only.
+
+    A supervisor that died before this was asked for is noticed as well.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    parent = os.environ.pop(PARENT, None)
+    if parent is not None and os.getppid() != int(parent):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def hand_over_promptly() -> None:
@@ -60,7 +70,7 @@ async def _keep(child: Child, stop: asyncio.Event) -> int:
         started = asyncio.get_running_loop().time()
         process = await asyncio.create_subprocess_exec(
             *child.arguments,
-            env=dict(child.environment),
+            env={**child.environment, PARENT: str(os.getpid())},
             pass_fds=child.pass_fds,
             start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor only
         )

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from runtime.supervisor import EX_CONFIG, Child, child_environment, supervise
+from runtime.supervisor import EX_CONFIG, PARENT, Child, child_environment, supervise
 
 
 def child(code: str, name: str = "child") -> Child:
@@ -71,6 +71,15 @@ async def test_children_end_when_their_supervisor_is_killed(tmp_path: Path) -> N
     async with asyncio.timeout(10):
         while is_running(grandchild):  # noqa: ASYNC110  another process sends no event
             await asyncio.sleep(0.02)
+
+
+async def test_a_child_whose_supervisor_died_before_it_could_ask_for_notice_ends_as_well() -> None:
+    code = "import time; from runtime.supervisor import die_with_parent; die_with_parent(); time.sleep(60)"
+    orphan = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, env=child_environment(**{PARENT: str(os.getppid())})
+    )
+
+    assert await asyncio.wait_for(orphan.wait(), 20) == -signal.SIGTERM
 
 
 def is_running(pid: int) -> bool:
