@@ -197,6 +197,10 @@ async def machines(
 
 async def test_jobs_run_on_the_machine_that_reaches_the_backend_and_no_try_is_lost(machines: TwoMachines):
     yard = machines.yard
+    near = await machines.start(machines.near)
+    await machines.until_seen(machines.near, "ready")
+    await machines.start(machines.far)
+    await machines.until_seen(machines.far, "away")
     await yard.execute_sql("create table turns (health text)")
     await yard.execute_sql(
         """create function note() returns trigger language plpgsql as
@@ -206,9 +210,6 @@ async def test_jobs_run_on_the_machine_that_reaches_the_backend_and_no_try_is_lo
         """create trigger turned after update on backends for each row
            when (old.health is distinct from new.health) execute function note()"""
     )
-    await machines.start(machines.far)
-    await machines.until_seen(machines.far, "away")
-    near = await machines.start(machines.near)
 
     job_ids = [await yard.queue("flux") for _ in range(6)]
     for job_id in job_ids:

@@ -19,7 +19,6 @@ from db.events import CHANNEL
 from db.jobs import Job, NewJob
 from db.leases import Wakeup
 from db.pool import Pool, listen, open_pool
-from runtime.machine_name import machine_name
 from runtime.registry import Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.scheduler.fleet import Fleet
@@ -166,7 +165,6 @@ class Yard:
                 await views.report(
                     connection,
                     backend.name,
-                    machine=machine_name(self.path.parent),
                     health=health.state,
                     reason=health.reason,
                     comfyui_version=health.comfyui_version,
@@ -184,7 +182,9 @@ class Yard:
         broker.close()
 
     async def start_worker(self, **environment: str) -> asyncio.subprocess.Process:
-        """A real worker process on this database, with short leases."""
+        """A real worker process on this database, with short leases: another machine, whose view of the backends counts
+        from now on in place of what `check` found."""
+        await self.execute_sql("delete from backend_views where machine = %s", views.HERE)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -224,7 +224,7 @@ async def open_yard(dsn: str, path: Path, anon_dir: Path = NOWHERE) -> AsyncIter
 
         async def nothing() -> None: ...
 
-        health = HealthWatch(fleet, registry.commands, pool, on_ready=nothing, machine=machine_name(path.parent))
+        health = HealthWatch(fleet, registry.commands, pool, on_ready=nothing)
         delivered: list[int] = []
 
         async def deliver(delivery_id: int) -> None:
