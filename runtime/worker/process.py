@@ -110,7 +110,7 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
                 tasks.create_task(IdleRelease(fleet, pool).run(), name="idle"),
             ]
             gc.freeze()  # what is loaded now stays: no pause of the collector goes through it again
-            worker = _start(broker, settings.worker_threads)
+            worker = start_threads(broker, settings.worker_threads)
             log.info("worker started", owner=workplace.owner, threads=settings.worker_threads)
             try:
                 await stop.wait()
@@ -156,7 +156,8 @@ async def _deployment(pool: Pool) -> UUID:
         return await deployment_id(connection)
 
 
-def _start(broker: dramatiq.Broker, threads: int) -> dramatiq.Worker:
+def start_threads(broker: dramatiq.Broker, threads: int) -> dramatiq.Worker:
+    """Let messages call their actors on the running event loop, `threads` jobs at once and some messages to chats."""
     set_event_loop_thread(_ThisLoop())
     broker.emit_after("process_boot")  # starts the time limits; Dramatiq's own command line is what emits it else
     worker = dramatiq.Worker(broker, worker_threads=threads + DELIVERIES)
