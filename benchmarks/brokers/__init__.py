@@ -1,0 +1,1 @@
+"""How soon a worker begins a job that was placed, by broker."""
