@@ -37,6 +37,7 @@ class BackendState:
     health_reason: str | None
     comfyui_version: str | None
     warm_model_set: str | None
+    warm_since: datetime | None
     missing: Mapping[str, str]
     checked_at: datetime | None
     round_trip_seconds: float | None
@@ -116,7 +117,10 @@ async def backends(connection: AsyncConnection) -> list[BackendState]:
 async def set_warm(connection: AsyncConnection, backend: str, model_set: str) -> None:
     """The backend has these weights loaded now, for a job that begins."""
     await connection.execute(
-        "update backends set warm_model_set = %s, used_at = now() where name = %s", (model_set, backend)
+        """update backends set used_at = now(), warm_model_set = %(model_set)s,
+               warm_since = case when warm_model_set = %(model_set)s then warm_since else now() end
+           where name = %(backend)s""",
+        {"backend": backend, "model_set": model_set},
     )
 
 
@@ -135,7 +139,8 @@ WAITING = """
         array(select distinct artifacts.backend from job_inputs join artifacts on artifacts.id = artifact_id
               where job_inputs.job_id = first.id and artifacts.backend is not null) as near, now() as seen_at
     from buckets cross join lateral (
-        select * from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
+        select id, command, variant, model_set, size_class, user_id, run_at, rank_at, recalls from jobs
+        where state = 'queued' and is_due and jobs.bucket = buckets.bucket
         order by rank_at, id limit %s + (select count(*) from slots where job_id is null)) as first
     order by rank_at, first.id
 """
@@ -148,7 +153,7 @@ SLOTS = """
 BACKENDS = """
     select name, device, vram_gb, case when drained_at is not null then 'drained' else health end as health,
         case when drained_at is not null then drain_reason else health_reason end as health_reason, comfyui_version,
-        warm_model_set, missing, checked_at, round_trip_seconds
+        warm_model_set, warm_since, missing, checked_at, round_trip_seconds
     from backends order by name
 """
 

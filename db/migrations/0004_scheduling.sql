@@ -85,3 +85,6 @@ alter table jobs
     add column input_count  smallint not null default 0,
     add column is_hook_owed boolean  not null default false;
 create index jobs_hook_owed on jobs (id) where is_hook_owed;
+
+-- Since when a backend has held the weights it holds. Null: not known.
+alter table backends add column warm_since timestamptz;

@@ -15,6 +15,9 @@ pictures there, and late enough to know who is to be next. Where run times are n
 
 ROUND_TRIPS = 4.0
 
+STINT_SECONDS = 600.0
+"""A GPU works so long on the weights it has loaded while there are jobs for them, whoever waits for others."""
+
 
 class Gpu:
     """One backend. ready: seconds from now until it is done with all it has or was given here. warm: the model set it
@@ -31,6 +34,7 @@ class Gpu:
         "keep",
         "key_counts",
         "kind",
+        "loaded",
         "name",
         "ready",
         "sets",
@@ -48,16 +52,20 @@ class Gpu:
         self.key_counts: Counter[str] = Counter()
         self.ready = 0.0
         self.warm = self.slot.warm_model_set
+        self.loaded = -STINT_SECONDS
+        """When it loaded, or will have loaded, the weights it holds then: seconds from now, below 0 = ago."""
+        if self.slot.warm_since is not None:
+            self.loaded = (self.slot.warm_since - now).total_seconds()
         self.sets = {self.warm}
         self.keep = 0.0
         self.kind: Kind | None = None
         self.expected: list[tuple[Held, float]] = []
         """The jobs that it has already, in the order in which they run, and when each is expected to end."""
         for held in sorted((slot.held for slot in slots if slot.held), key=_in_turn):
+            self._warm_up(held.model_set)
             self.ready += remaining_seconds(held, self.slot.device, timings, now, is_first=not self.expected)
             self.expected.append((held, self.ready))
             self._count(held)
-            self._warm_up(held.model_set)
         self.busy_seconds = self.ready
         self.is_available = self._takes_more()
 
@@ -76,8 +84,13 @@ class Gpu:
 
     def plan(self, job: QueuedJob, ends: float) -> None:
         """The job will run here, until then."""
-        self.ready = ends
         self._warm_up(job.model_set)
+        self.ready = ends
+
+    @property
+    def is_in_stint(self) -> bool:
+        """Whether it will hold its weights for less than a stint when it is ready."""
+        return self.ready - self.loaded < STINT_SECONDS
 
     def take(self, job: QueuedJob, ends: float) -> int:
         """The job gets a slot. The slot's position."""
@@ -106,6 +119,8 @@ class Gpu:
 
     def _warm_up(self, model_set: str) -> None:
         if model_set:
+            if model_set != self.warm:
+                self.loaded = self.ready
             self.warm = model_set
             self.sets.add(model_set)
 

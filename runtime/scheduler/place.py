@@ -2,10 +2,11 @@
 
 Jobs are taken in the order of their ranks, in which users take turns. Each goes where its run is expected to end first:
 on a GPU that has a place now, or behind what a busy one still has to do, and then it waits for that one. Before a GPU
-drops the weights it holds, the waiting jobs that need them go first.
+drops the weights it holds, the waiting jobs that need them go first; then the model set with the highest pressure is
+loaded.
 
-Nobody starves: a job is never passed over on a GPU that it could use for one that ranks more than OVERTAKING_SECONDS
-after it.
+Nobody starves: a job is not passed over on a GPU that it could use for one that ranks more than OVERTAKING_SECONDS
+after it, unless that GPU has loaded its weights less than STINT_SECONDS ago and goes on using them.
 """
 
 import itertools
@@ -15,22 +16,22 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from runtime.scheduler.bounds import Bounds
+from runtime.scheduler.costs import Costs
 from runtime.scheduler.gpus import ROUND_TRIPS, Fleet, Gpu, Kind, suits
-from runtime.scheduler.reasons import because, bounded, lament, praise
+from runtime.scheduler.reasons import because, lament, praise
 from runtime.scheduler.timings import Timings
 from runtime.scheduler.view import Decision, Placement, QueuedJob, Slot
 
-OVERTAKING_SECONDS = 300.0
+OVERTAKING_SECONDS = 600.0
 """How much later a job may rank and still go first on a GPU that both could use."""
 
-PREFERENCE_SECONDS = 60.0
-"""Among GPUs that have a place: how much sooner a run has to end to outweigh one step of its command's preference."""
+PRESSURE_SECONDS = 10.0
+"""When weights are to be swapped: each job that waits for a model set counts as if the first had waited so much longer.
+The set with the highest sum is loaded."""
 
-SWAP_WEIGHT = 1.5
-"""A load counts so many times its seconds: the weights that it drives out will have to be loaded again."""
-
-TIE_SECONDS = 1.0
-"""Ends that are no further apart are the same, and the backend that holds an input of the job wins."""
+MOST_LOOKED_OVER, MOST_LOOKED_AT = 64, 4
+"""Of the jobs whose weights a GPU holds, so many are gone through, and so many weighed, to find one to go first."""
 
 RECALL_SECONDS = 5.0
 """A job that starts sooner than that, or than four round trips, is not taken back any more."""
@@ -70,19 +71,21 @@ class _Round:
     ) -> None:
         self._slots = slots
         self._now = now
-        self._timings = timings
-        self._running_per_user = running_per_user
         self._fleet = Fleet(slots, timings, now)
         self._jobs = sorted(queued, key=lambda job: (job.rank_at, job.id))
         self._rank = {job.id: (job.rank_at - now).total_seconds() for job in self._jobs}
         self._open = {job.id for job in self._jobs}
+        self._fresh = set(self._open)
+        """Jobs of which nothing is decided yet, not even where they are to run."""
         self._by_set: dict[str, deque[QueuedJob]] = defaultdict(deque)
         for job in self._jobs:
             if job.model_set:
                 self._by_set[job.model_set].append(job)
+        self._fresh_of_set = Counter(job.model_set for job in self._jobs)
+        gpus = self._fleet.gpus.values()
+        self._costs = Costs(timings, self._jobs, (gpu.slot.device for gpu in gpus))
         held = [slot.held for slot in slots if slot.held]
-        self._of_command = Counter(one.command for one in held)
-        self._of_user = Counter(one.user_id for one in held if one.user_id is not None)
+        self._bounds = Bounds(self._jobs, held, len(gpus), running_per_user)
         self._suiting: dict[object, list[Kind]] = {}
         self._planned: list[tuple[float, int, QueuedJob, Gpu]] = []
         self._placements: list[Placement] = []
@@ -113,37 +116,67 @@ class _Round:
     def _settle(self, job: QueuedJob) -> None:
         """Place the job, plan it for a GPU that is busy, or say why neither can be."""
         while job.id in self._open:
-            if (bound := self._bound_of(job)) is not None:
+            if (bound := self._bounds.of(job)) is not None:
                 return self._leave(job, bound)
             gpu = self._best(job)
             if gpu is None:
                 return self._lament(job)
             if not gpu.is_available:
                 return self._plan(job, gpu)
-            if not gpu.is_warm(job) and self._let_warm_one_pass(job, gpu):
-                continue
-            self._give(job, gpu)
+            if gpu.is_warm(job):
+                self._give(job, gpu)
+            elif not self._let_warm_one_pass(job, gpu):
+                self._give(self._most_pressing(job, gpu), gpu)
         return None
 
     def _let_warm_one_pass(self, job: QueuedJob, gpu: Gpu) -> bool:
         """Place the first job whose weights the GPU holds, if it may overtake this one. Whether there was one."""
-        waiting = self._by_set.get(gpu.warm or "")
-        while waiting and waiting[0].id not in self._open:
-            waiting.popleft()
-        latest = self._rank[job.id] + OVERTAKING_SECONDS
-        for other in waiting or ():
-            if self._rank[other.id] > latest:
+        waiting = self._fresh_jobs(gpu.warm or "")
+        latest = math.inf if gpu.is_in_stint else self._rank[job.id] + OVERTAKING_SECONDS
+        looked_at = 0
+        for other in itertools.islice(waiting, MOST_LOOKED_OVER):
+            if self._rank[other.id] > latest or looked_at == MOST_LOOKED_AT:
                 return False
-            if other.id in self._open and self._is_eager(other, gpu):
-                self._give(other, gpu)
-                return True
+            if self._may_run(other, gpu):
+                if self._best(other) is gpu:
+                    self._give(other, gpu)
+                    return True
+                looked_at += 1
         return False
 
-    def _is_eager(self, job: QueuedJob, gpu: Gpu) -> bool:
-        """Whether the job may and should run on that GPU rather than on any other."""
-        if not suits(gpu.slot, job) or not gpu.has_room(job) or self._bound_of(job) is not None:
-            return False
-        return job.id not in self._ends and self._best(job) is gpu
+    def _most_pressing(self, job: QueuedJob, gpu: Gpu) -> QueuedJob:
+        """The job whose weights are to be loaded there: the first one of the model set with the highest pressure.
+
+        Pressure is the seconds that its first job has waited, and PRESSURE_SECONDS for each that waits.
+        """
+        latest = self._rank[job.id] + OVERTAKING_SECONDS
+        best, highest = job, -math.inf
+        for model_set in self._by_set:
+            waiting = self._fresh_jobs(model_set)
+            first = waiting[0] if waiting else None
+            if first is None or self._rank[first.id] > latest:
+                continue
+            pressure = PRESSURE_SECONDS * self._fresh_of_set[model_set] - self._rank[first.id]
+            if pressure > highest and (first is job or (self._may_run(first, gpu) and self._best(first) is gpu)):
+                best, highest = first, pressure
+        return best
+
+    def _fresh_jobs(self, model_set: str) -> deque[QueuedJob]:
+        """Of those that need the model set; the first one is fresh, of the rest some may not be."""
+        waiting = self._by_set.get(model_set) or deque()
+        while waiting and waiting[0].id not in self._fresh:
+            waiting.popleft()
+        return waiting
+
+    def _decided(self, job: QueuedJob) -> None:
+        if job.id in self._fresh:
+            self._fresh.discard(job.id)
+            self._fresh_of_set[job.model_set] -= 1
+
+    def _may_run(self, job: QueuedJob, gpu: Gpu) -> bool:
+        """Whether nothing is decided of the job yet, and nothing speaks against it there."""
+        is_fit = job.id in self._fresh and suits(gpu.slot, job) and gpu.has_room(job)
+        return is_fit and self._bounds.of(job) is None
 
     def _best(self, job: QueuedJob) -> Gpu | None:
         """The GPU on which the job's run ends first, all things considered.
@@ -153,30 +186,14 @@ class _Round:
         best = now = None
         lowest, lowest_now = _NEVER, _NEVER
         for gpu in self._fleet.candidates(job, self._kinds_for(job)):
-            cost = self._cost(job, gpu)
+            cost = self._costs.wished(job, gpu)
             if cost < lowest:
                 best, lowest = gpu, cost
             if gpu.is_available and cost < lowest_now:
                 now, lowest_now = gpu, cost
         if best is now or best is None or now is None:
             return best
-        return now if self._seconds(job, now) <= self._seconds(job, best) else best
-
-    def _seconds(self, job: QueuedJob, gpu: Gpu) -> float:
-        """Until the job's run there ends, with what a load costs the others."""
-        device = gpu.slot.device
-        seconds = gpu.ready + self._timings.run_seconds(job.key, device, job.size_class)
-        if not gpu.is_warm(job):
-            seconds += SWAP_WEIGHT * self._timings.load_seconds(job.model_set, device)
-        return seconds
-
-    def _cost(self, job: QueuedJob, gpu: Gpu) -> tuple[float, float, str]:
-        seconds = self._seconds(job, gpu)
-        if job.prefer:
-            seconds += PREFERENCE_SECONDS * _preference(job, gpu.slot)
-        if gpu.name in job.near:
-            seconds -= TIE_SECONDS
-        return seconds, gpu.keep, gpu.name
+        return now if self._costs.seconds(job, now) <= self._costs.seconds(job, best) else best
 
     def _kinds_for(self, job: QueuedJob) -> list[Kind]:
         demands = (job.key, job.model_set, job.vram_gb, job.labels)
@@ -185,14 +202,9 @@ class _Round:
             kinds = self._suiting[demands] = [kind for kind in self._fleet.kinds if suits(kind.slot, job)]
         return kinds
 
-    def _end_on(self, job: QueuedJob, gpu: Gpu) -> float:
-        """Seconds from now until the job's run there is over, if it is the next one."""
-        device = gpu.slot.device
-        load = 0.0 if gpu.is_warm(job) else self._timings.load_seconds(job.model_set, device)
-        return gpu.ready + load + self._timings.run_seconds(job.key, device, job.size_class)
-
     def _plan(self, job: QueuedJob, gpu: Gpu) -> None:
-        ends = self._end_on(job, gpu)
+        self._decided(job)
+        ends = self._costs.end(job, gpu)
         self._starts[job.id], self._ends[job.id] = gpu.ready, ends
         gpu.plan(job, ends)
         self._fleet.moved(gpu)
@@ -205,18 +217,19 @@ class _Round:
             self._starts.pop(earlier.id, None)
             job = earlier
         is_cold, is_idle = not gpu.is_warm(job), gpu.is_idle
-        ends = self._end_on(job, gpu)
+        ends = self._costs.end(job, gpu)
         reason = praise(job, gpu.slot, is_idle=is_idle, is_cold=is_cold)
         self._placements.append(Placement(job.id, gpu.name, gpu.take(job, ends), reason, is_cold))
         self._fleet.moved(gpu)
         self._ends[job.id] = ends
-        self._of_command[job.command] += 1
-        if job.user_id is not None:
-            self._of_user[job.user_id] += 1
+        self._bounds.count(job)
+        self._decided(job)
         self._open.discard(job.id)
 
     def _passed_over(self, job: QueuedJob, gpu: Gpu) -> QueuedJob | None:
         """The first job that waits for another GPU, could use this one, and ranks too long before `job`."""
+        if gpu.is_in_stint and job.model_set == gpu.warm:
+            return None
         latest = self._rank[job.id] - OVERTAKING_SECONDS
         for rank, number, earlier, _ in self._planned:
             if rank >= latest:
@@ -225,23 +238,15 @@ class _Round:
                 number in self._open
                 and suits(gpu.slot, earlier)
                 and gpu.has_room(earlier)
-                and not self._bound_of(earlier)
+                and not self._bounds.of(earlier)
             ):
                 return earlier
         return None
 
-    def _bound_of(self, job: QueuedJob) -> str | None:
-        """The limit that keeps the job waiting, in words."""
-        return bounded(
-            job,
-            of_command=self._of_command[job.command],
-            of_user=self._of_user[job.user_id] if job.user_id is not None else 0,
-            running_per_user=self._running_per_user,
-        )
-
     def _lament(self, job: QueuedJob) -> None:
         words, is_hopeless = lament(job, self._slots)
         if is_hopeless:
+            self._decided(job)
             self._open.discard(job.id)
             self._hopeless[job.id] = words
         else:
@@ -249,6 +254,7 @@ class _Round:
 
     def _leave(self, job: QueuedJob, reason: str) -> None:
         """The job waits on, unless it has waited too long."""
+        self._decided(job)
         self._open.discard(job.id)
         waited = (self._now - job.queued_at).total_seconds()
         if job.queue_seconds is not None and waited > job.queue_seconds:
@@ -292,8 +298,3 @@ class _Round:
             if number in self._waiting and gpu.free and not gpu.is_available
         ]
         return max(min(dues), 0.0) if dues else None
-
-
-def _preference(job: QueuedJob, slot: Slot) -> int:
-    ranks = [rank for rank, wanted in enumerate(job.prefer) if wanted in (slot.backend, slot.device)]
-    return min(ranks, default=len(job.prefer))

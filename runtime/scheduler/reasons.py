@@ -24,15 +24,6 @@ def because(job: QueuedJob, slot: Slot, *, is_warm: bool, is_idle: bool) -> str:
     return f"waiting for {slot.backend}, which {state}"
 
 
-def bounded(job: QueuedJob, *, of_command: int, of_user: int, running_per_user: int | None) -> str | None:
-    """The limit that keeps the job waiting, None if there is none. of_command, of_user: jobs that hold a slot."""
-    if job.concurrency is not None and of_command >= job.concurrency:
-        return f"waiting for another {job.command} job to end ({job.concurrency} at a time)"
-    if running_per_user is not None and of_user >= running_per_user:
-        return f"waiting for another job of the same user to end ({running_per_user} at a time)"
-    return None
-
-
 def lament(job: QueuedJob, slots: Sequence[Slot]) -> tuple[str, bool]:
     """Why no backend takes the job now, and whether it is hopeless.
 

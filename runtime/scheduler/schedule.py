@@ -168,6 +168,7 @@ def _slots(seen: placement.Snapshot, registry: Registry) -> list[Slot]:
                 held=_held(row),
                 away=_away(state),
                 warm_model_set=state.warm_model_set,
+                warm_since=state.warm_since,
                 missing=state.missing,
                 tripped=is_tripped.get(row.backend, {}),
                 probing=is_probing.get(row.backend, frozenset()),

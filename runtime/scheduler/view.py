@@ -68,6 +68,7 @@ class Slot:
     """One place in a backend's pipeline: held by a job, or free for one.
 
     away: why the backend takes no jobs now ("is away"), None if it does.
+    warm_since: when warm_model_set was loaded, None = not known.
     missing: command key -> what the backend lacks for it.
     tripped: command key -> why it is kept away from this backend for a while.
     probing: command keys of which the backend may hold one job only, to see whether they work again.
@@ -83,6 +84,7 @@ class Slot:
     held: Held | None = None
     away: str | None = None
     warm_model_set: str | None = None
+    warm_since: datetime | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     tripped: Mapping[str, str] = field(default_factory=dict)
     probing: frozenset[str] = frozenset()

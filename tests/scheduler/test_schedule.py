@@ -135,9 +135,7 @@ async def test_a_job_over_its_queue_limit_fails_and_its_chat_is_told(pool: Pool,
 async def test_a_job_that_no_backend_can_run_fails_at_once_and_its_chat_is_told(pool: Pool, tmp_path: Path):
     registry = await prepared(pool, tmp_path)
     async with pool.connection() as connection:
-        await views.report(
-            connection, "gpu-a", health="ready", missing={"flux": "ae.safetensors is missing"}
-        )
+        await views.report(connection, "gpu-a", health="ready", missing={"flux": "ae.safetensors is missing"})
     hopeless = await queue(pool, chat_id=7)
 
     await place_jobs(pool, registry)
