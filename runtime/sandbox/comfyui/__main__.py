@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--blank", action="store_true", help="flat grey pictures, for measurements")
     parser.add_argument("--previews", action="store_true", help="previews while sampling")
     parser.add_argument("--disable-metadata", action="store_true", help="no graph in the saved files")
+    parser.add_argument("--journal", type=Path, help="file to which every run is written, one JSON object a line")
     parser.add_argument("--start-delay", type=float, default=0.0, help="seconds before it listens")
     asyncio.run(_serve(parser.parse_args()))
 
@@ -36,6 +37,7 @@ async def _serve(options: argparse.Namespace) -> None:
         devices=[Device(vram_gb=vram) for vram in options.vram or (24.0,)],
         has_previews=options.previews,
         has_metadata=not options.disable_metadata,
+        journal=options.journal,
     )
     stopped = asyncio.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):

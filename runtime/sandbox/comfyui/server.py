@@ -22,6 +22,7 @@ from runtime.sandbox.comfyui.painting.artist import Artist
 from runtime.sandbox.comfyui.painting.painter import BlankPainter
 from runtime.sandbox.comfyui.prompt_queue import History, PromptQueue, QueueItem
 from runtime.sandbox.comfyui.prompts_http import PromptsHttp, read_json
+from runtime.sandbox.comfyui.run_journal import RunJournal
 from runtime.sandbox.comfyui.sockets import Sockets
 from runtime.sandbox.comfyui.storage import Storage
 from runtime.sandbox.comfyui.worker import Machine, Worker
@@ -46,6 +47,7 @@ class SandboxComfyUI:
     models: files by folder, instead of those that the five templates need.
     extra_classes: node classes to add, in the shape of /object_info.
     has_previews: previews while sampling (--preview-method). has_metadata: False is --disable-metadata.
+    journal: a file to which every run is written, see `RunJournal`.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SandboxComfyUI:
         has_metadata: bool = True,
         faults: Faults | None = None,
         max_upload_bytes: int = MAX_UPLOAD_BYTES,
+        journal: Path | None = None,
     ) -> None:
         self.faults = faults or Faults()
         self.devices = tuple(devices)
@@ -77,6 +80,7 @@ class SandboxComfyUI:
         self._painter = Artist() if paints else BlankPainter()
         self._has_previews, self._has_metadata = has_previews, has_metadata
         self._max_upload_bytes = max_upload_bytes
+        self._journal = RunJournal(journal) if journal is not None else None
         self._changed = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,6 +104,9 @@ class SandboxComfyUI:
         await self._shut()
         if self._temporary is not None:
             self._temporary.cleanup()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
     async def restart(self) -> None:
         """Stop and start on the same port: queue, history and cache are empty, temp is wiped, other files stay."""
@@ -193,6 +200,7 @@ class SandboxComfyUI:
             residence=self._residence,
             has_previews=self._has_previews,
             has_metadata=self._has_metadata,
+            journal=self._journal,
         )
         self._features = features
         self._worker = Worker(machine, self._queue, self._history, self._changed.set)
@@ -298,6 +306,8 @@ class SandboxComfyUI:
         self.graphs.append(item.graph)
         del self.graphs[:-JOURNAL_LENGTH]
         self.posts[item.prompt_id] += 1
+        if self._journal is not None:
+            self._journal.write("queued", item.prompt_id, graph=item.graph)
         self._changed.set()
 
     def _on_upload(self, upload: Upload) -> None:

@@ -19,6 +19,7 @@ from runtime.sandbox.comfyui.pace import Pace
 from runtime.sandbox.comfyui.painting.painter import Painter
 from runtime.sandbox.comfyui.prompt_queue import History, PromptQueue, QueueItem
 from runtime.sandbox.comfyui.result_cache import NodeResult, ResultCache
+from runtime.sandbox.comfyui.run_journal import RunJournal
 from runtime.sandbox.comfyui.sockets import Sockets
 from runtime.sandbox.comfyui.storage import Storage
 
@@ -46,6 +47,7 @@ class Machine:
     residence: Residence
     has_previews: bool = False
     has_metadata: bool = True
+    journal: RunJournal | None = None
 
 
 class Worker:
@@ -79,8 +81,13 @@ class Worker:
         self._interrupt.clear()
         machine.sockets.client_id = item.extra.get("client_id")
         self._on_change()
+        if machine.journal is not None:
+            machine.journal.write("began", item.prompt_id)
         run = PromptRun(machine, self._cache, item, self._interrupt, self.held)
         entry = await run.execute()
+        if machine.journal is not None:
+            status = entry["status"]["status_str"]
+            machine.journal.write("ended", item.prompt_id, executed=run.executed, status=status)
         machine.sockets.last_node_id = None
         await asyncio.sleep(HISTORY_LAG_SECONDS + machine.faults.history_lag_seconds)
         self._history.add(self._queue.finish(), entry)
@@ -101,7 +108,8 @@ class PromptRun:
         self._graph: Graph = item.graph
         self._progress = NodeProgress(item.prompt_id, machine.sockets)
         self._messages: list[list[Any]] = []
-        self._executed: list[str] = []
+        self.executed: list[str] = []
+        """Ids of the nodes that ran, in order, and so were not answered from the cache."""
         self._needed_files = _model_files(self._graph)
 
     async def execute(self) -> Json:
@@ -156,7 +164,7 @@ class PromptRun:
             self._send_executed(node_id, result)
         self._cache.put(node_id, result)
         self._progress.finish(node_id)
-        self._executed.append(node_id)
+        self.executed.append(node_id)
 
     async def _result(self, node_id: str) -> NodeResult:
         machine, class_type = self._machine, self._class(node_id)
@@ -245,7 +253,7 @@ class PromptRun:
 
     def _where(self, node_id: str) -> Json:
         place = {"prompt_id": self._item.prompt_id, "node_id": node_id, "node_type": self._class(node_id)}
-        return place | {"executed": list(self._executed)}
+        return place | {"executed": list(self.executed)}
 
     def _failure(self, node_id: str, error: Exception) -> Json:
         tips = ""

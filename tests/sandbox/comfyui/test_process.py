@@ -1,6 +1,7 @@
 """`python -m runtime.sandbox.comfyui`: a process that can be killed and started again."""
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -55,3 +56,19 @@ async def test_after_a_kill_it_comes_back_on_the_same_port_with_its_files_only(
         assert await client.get("/history") == {}
         assert (await client.view(entry))[0] == 200
         assert len((await client.get("/system_stats"))["devices"]) == 2
+
+
+async def test_its_journal_of_runs_outlasts_kill_9(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    journal = tmp_path / "runs.jsonl"
+    for _ in range(2):  # the second process goes on with the same file, and finds nothing in its cache
+        async with process("--journal", str(journal)) as (running, url):
+            for _ in range(2):
+                assert (await Client(http, url).run(graphs.plain()))["status"]["completed"]
+            running.kill()
+            await running.wait()
+
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert [line["moment"] for line in lines] == ["queued", "began", "ended"] * 4
+    assert [line["graph"] for line in lines[::3]] == [graphs.plain()] * 4
+    assert ["blank" in line["executed"] for line in lines[2::3]] == [True, False, True, False]
+    assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
