@@ -27,7 +27,7 @@ class NewJob:
     """What dispatch knows of a job. `arguments` holds every parameter's value, the seed included.
 
     dedupe_key: a second job with the same key is not queued, ever; unique_key: not while that one is open.
-    delay_seconds: earliest start from now. size_class: see `runtime.scheduler.timings`.
+    delay_seconds: earliest start from now. size_class: see `runtime.scheduler.size_class`.
     """
 
     command_id: int

@@ -16,7 +16,7 @@ class QueuedJob:
 
     rank_at: its place in the queue, smallest first; see `db.jobs.insert`. queued_at: since when it may start.
     vram_gb in GiB. concurrency: jobs of this command on all backends together, None = no bound. queue_seconds: longest
-    wait from queued_at, None = no bound. size_class: see `runtime.scheduler.timings.size_class`. near: backends that
+    wait from queued_at, None = no bound. size_class: see `runtime.scheduler.size_class`. near: backends that
     hold an input artifact of it. recalls: how often it was taken back from a look-ahead place.
     """
 
