@@ -16,6 +16,7 @@ from runtime.dispatch.effects import Scene
 from runtime.dispatch.inputs import Unusable, check_usable, gather, keep, may_grow, media
 from runtime.dispatch.update import Message
 from runtime.registry import LoadedCommand, PluginFailed
+from runtime.scheduler.size_class import size_class
 
 log = structlog.get_logger("veilrun.dispatch")
 
@@ -118,6 +119,7 @@ async def queue(
         job,
         command_id=scene.command_ids[command.name],
         model_set=command.affinity_of(job.variant).model_set,
+        size_class=size_class(command, job.arguments, variant=job.variant, inputs=media(sources)),
         max_attempts=command.limits.max_attempts,
         priority=loaded.priority,
         dedupe_key=f"update:{scene.bot_id}:{scene.update_id}",

@@ -37,6 +37,15 @@ async def test_a_variant_has_its_own_models_and_defaults(bot, chat) -> None:
     assert (job.variant, job.model_set, job.arguments["steps"]) == ("dev", "flux-dev", 20)
 
 
+async def test_a_job_says_how_much_work_it_is(bot, chat) -> None:
+    for words in ("/f an astronaut", "/f an astronaut --n 4 --steps 8", "/flux --dev an astronaut --steps 10"):
+        chat.send(words)
+    await bot.catch_up()
+
+    sizes = await bot.query("select size_class from jobs order by id")
+    assert [size for (size,) in sizes] == ["1x", "8x", "0.5x"]
+
+
 async def test_a_seed_is_chosen_when_none_is_given(bot, chat) -> None:
     chat.send("/f an astronaut")
     chat.send("/f an astronaut")
