@@ -15,6 +15,12 @@ from db.breakers import NOT_CLOSED, Breaker
 
 LOCK = 0x7665696C_0001  # any fixed number: one scheduler at a time
 
+DEVICE = r"""coalesce(nullif(backends.device, ''),
+    nullif(regexp_replace(backends.devices -> 0 ->> 'name', '^[a-z]+:[0-9]+ | : [A-Za-z]+$', '', 'g'), 'cpu'),
+    backends.name)"""
+"""What a backend computes on: as the registry says, else as its server tells ("cuda:0 NVIDIA GeForce RTX 4090 :
+cudaMallocAsync"), else a name that it shares with no other."""
+
 
 @dataclass(frozen=True, slots=True)
 class BackendRow:
@@ -28,7 +34,10 @@ class BackendRow:
 
 @dataclass(frozen=True, slots=True)
 class BackendState:
-    """A backend as last seen. missing: command (with variant, `flux --dev`) -> why it cannot run there."""
+    """A backend as last seen. missing: command (with variant, `flux --dev`) -> why it cannot run there.
+
+    device: see DEVICE.
+    """
 
     name: str
     device: str
@@ -57,6 +66,7 @@ class Waiting:
     rank_at: datetime
     recalls: int
     near: Sequence[str]
+    expected_at: datetime | None
     seen_at: datetime
 
 
@@ -78,6 +88,7 @@ class SlotRow:
     is_cold: bool | None
     recalls: int | None
     is_leaving: bool | None
+    expected_at: datetime | None
 
 
 async def sync_backends(connection: AsyncConnection, backends: Sequence[BackendRow]) -> None:
@@ -137,21 +148,22 @@ WAITING = """
         from buckets where buckets.bucket is not null)
     select first.id, command, variant, model_set, size_class, user_id, run_at as queued_at, rank_at, recalls,
         array(select distinct artifacts.backend from job_inputs join artifacts on artifacts.id = artifact_id
-              where job_inputs.job_id = first.id and artifacts.backend is not null) as near, now() as seen_at
+              where job_inputs.job_id = first.id and artifacts.backend is not null) as near,
+        expected_at, now() as seen_at
     from buckets cross join lateral (
-        select id, command, variant, model_set, size_class, user_id, run_at, rank_at, recalls from jobs
+        select id, command, variant, model_set, size_class, user_id, run_at, rank_at, recalls, expected_at from jobs
         where state = 'queued' and is_due and jobs.bucket = buckets.bucket
         order by rank_at, id limit %s + (select count(*) from slots where job_id is null)) as first
     order by rank_at, first.id
 """
 SLOTS = """
     select slots.backend, position, jobs.id as job_id, command, variant, model_set, size_class, user_id, placed_at,
-        rank_at, began_at, is_cold, recalls, cancel_requested or recall_requested as is_leaving
+        rank_at, began_at, is_cold, recalls, cancel_requested or recall_requested as is_leaving, expected_at
     from slots left join jobs on jobs.id = slots.job_id and jobs.state in ('placed', 'running')
     order by position, slots.backend
 """
-BACKENDS = """
-    select name, device, vram_gb, case when drained_at is not null then 'drained' else health end as health,
+BACKENDS = f"""
+    select name, {DEVICE} as device, vram_gb, case when drained_at is not null then 'drained' else health end as health,
         case when drained_at is not null then drain_reason else health_reason end as health_reason, comfyui_version,
         warm_model_set, warm_since, missing, checked_at, round_trip_seconds
     from backends order by name

@@ -88,3 +88,20 @@ create index jobs_hook_owed on jobs (id) where is_hook_owed;
 
 -- Since when a backend has held the weights it holds. Null: not known.
 alter table backends add column warm_since timestamptz;
+
+-- recent: the newest runs and loads themselves, `seconds` is their mean without the longest and the shortest. runs = 0:
+-- estimated from a run that loaded weights as well.
+alter table run_times add column recent double precision[] not null default '{}';
+alter table load_times add column recent double precision[] not null default '{}';
+
+-- What tries took and promises were worth, counted once each, for metrics. le: upper bound of a histogram's bucket.
+alter table attempts add column is_tallied boolean not null default false;
+create index attempts_untallied on attempts (ended_at) where ended_at is not null and not is_tallied;
+create table tallies (
+    metric text             not null,
+    labels text[]           not null,
+    le     double precision not null,
+    count  bigint           not null,
+    total  double precision not null,
+    primary key (metric, labels, le)
+);
