@@ -132,7 +132,7 @@ class _Round:
     def _let_warm_one_pass(self, job: QueuedJob, gpu: Gpu) -> bool:
         """Place the first job whose weights the GPU holds, if it may overtake this one. Whether there was one."""
         waiting = self._fresh_jobs(gpu.warm or "")
-        latest = math.inf if gpu.is_in_stint else self._rank[job.id] + OVERTAKING_SECONDS
+        latest = math.inf if gpu.is_in_stint else self._latest_before(job)
         looked_at = 0
         for other in itertools.islice(waiting, MOST_LOOKED_OVER):
             if self._rank[other.id] > latest or looked_at == MOST_LOOKED_AT:
@@ -144,12 +144,17 @@ class _Round:
                 looked_at += 1
         return False
 
+    def _latest_before(self, job: QueuedJob) -> float:
+        """Up to which rank others may go before the job where both could: up to its own if it has waited long."""
+        rank = self._rank[job.id]
+        return rank if -rank > OVERTAKING_SECONDS else rank + OVERTAKING_SECONDS
+
     def _most_pressing(self, job: QueuedJob, gpu: Gpu) -> QueuedJob:
         """The job whose weights are to be loaded there: the first one of the model set with the highest pressure.
 
         Pressure is the seconds that its first job has waited, and PRESSURE_SECONDS for each that waits.
         """
-        latest = self._rank[job.id] + OVERTAKING_SECONDS
+        latest = self._latest_before(job)
         best, highest = job, -math.inf
         for model_set in self._by_set:
             waiting = self._fresh_jobs(model_set)
@@ -230,16 +235,13 @@ class _Round:
         """The first job that waits for another GPU, could use this one, and ranks too long before `job`."""
         if gpu.is_in_stint and job.model_set == gpu.warm:
             return None
-        latest = self._rank[job.id] - OVERTAKING_SECONDS
+        own = self._rank[job.id]
         for rank, number, earlier, _ in self._planned:
-            if rank >= latest:
+            if rank >= own:
                 return None
-            if (
-                number in self._open
-                and suits(gpu.slot, earlier)
-                and gpu.has_room(earlier)
-                and not self._bounds.of(earlier)
-            ):
+            if number not in self._open or own <= self._latest_before(earlier):
+                continue
+            if suits(gpu.slot, earlier) and gpu.has_room(earlier) and not self._bounds.of(earlier):
                 return earlier
         return None
 
