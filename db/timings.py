@@ -12,6 +12,9 @@ from db.placement import DEVICE
 KEPT = 20
 """How many of the newest runs, and loads, of one kind make its mean."""
 
+MOVED_SECONDS, MOVED_SHARE = 5.0, 0.2
+"""An end that is expected so much sooner or later, or by this share of the time until then, is the same still."""
+
 _NEWEST = "(excluded.recent || {table}.recent)[1:%(kept)s]"
 
 # One run that was far off, whichever way, is left out.
@@ -144,3 +147,16 @@ async def expect(connection: AsyncConnection, ends: Mapping[int, float | None]) 
     if ends:
         values = {"ids": list(ends), "seconds": list(ends.values()), "channel": CHANNEL}
         await connection.execute(EXPECT, values)
+
+
+EXPECT_RUNNING = f"""
+    update jobs set expected_at = now() + make_interval(secs => %(left)s)
+    where {HELD} and (expected_at is null or abs(extract(epoch from expected_at - now()) - %(left)s)
+                                             > greatest(%(least)s, %(share)s * %(left)s))
+"""
+
+
+async def expect_running(connection: AsyncConnection, lease: Lease, left_seconds: float) -> None:
+    """The run of this lease is seen to need so long still. What was expected before stays if it is about the same."""
+    values = {"job_id": lease.job_id, "fence": lease.fence, "owner": lease.owner, "left": left_seconds}
+    await connection.execute(EXPECT_RUNNING, {**values, "least": MOVED_SECONDS, "share": MOVED_SHARE})

@@ -6,18 +6,19 @@ deployment (an advisory lock), and in one process at most one running and one wa
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import structlog
 from psycopg import AsyncConnection
 
-from db import placement
+from db import placement, timings
 from db.leases import Wakeup
 from db.pool import Pool
 from runtime.registry import Registry
 from runtime.scheduler.breakers import probing, tripped
+from runtime.scheduler.expectations import Awaited, Learned, moved
 from runtime.scheduler.place import place
 from runtime.scheduler.view import Decision, Held, QueuedJob, Slot, command_key
 
@@ -38,10 +39,11 @@ AWAY = {
 
 @dataclass(slots=True)
 class _Turn:
-    """Who decides now in this process, and whether somebody waits to decide next."""
+    """Who decides now in this process, whether somebody waits to decide next, and what is known of run times."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_awaited: bool = False
+    learned: Learned = field(default_factory=Learned)
 
 
 _turns: WeakKeyDictionary[Pool, _Turn] = WeakKeyDictionary()
@@ -64,23 +66,27 @@ async def place_jobs(pool: Pool, registry: Registry) -> list[Wakeup]:
         turn.is_awaited = False
     try:
         async with pool.connection() as connection, connection.pipeline():
-            return await _decide(connection, registry)
+            return await _decide(connection, registry, turn.learned)
     finally:
         turn.lock.release()
 
 
-async def _decide(connection: AsyncConnection, registry: Registry) -> list[Wakeup]:
+async def _decide(connection: AsyncConnection, registry: Registry, learned: Learned) -> list[Wakeup]:
     seen = await placement.snapshot(connection, WINDOW)
     if not seen.waiting:
         return []
+    now, known = seen.waiting[0].seen_at, await learned.timings(connection, registry)
     queued = [_queued(row, registry) for row in seen.waiting]
     decision = place(
         queued,
         _slots(seen, registry),
-        now=seen.waiting[0].seen_at,
+        now=now,
+        timings=known,
         running_per_user=registry.limits.running_per_user,
     )
-    return await _write(connection, decision, {job.id: job for job in queued})
+    wakeups = await _write(connection, decision, {job.id: job for job in queued})
+    await timings.expect(connection, moved(_awaited(seen), decision.ends, now, measured=known.measured_keys()))
+    return wakeups
 
 
 async def _write(connection: AsyncConnection, decision: Decision, jobs: Mapping[int, QueuedJob]) -> list[Wakeup]:
@@ -102,6 +108,15 @@ async def _write(connection: AsyncConnection, decision: Decision, jobs: Mapping[
     nearest = dict(itertools.islice(decision.waiting.items(), EXPLAINED))
     await placement.explain(connection, nearest)
     return wakeups
+
+
+def _awaited(seen: placement.Snapshot) -> Iterator[Awaited]:
+    """The jobs whose runs have not begun: those that wait, and those that hold a place."""
+    for row in seen.waiting:
+        yield Awaited(row.id, command_key(row.command, row.variant), row.expected_at)
+    for held in seen.slots:
+        if held.job_id is not None and held.command is not None and held.began_at is None:
+            yield Awaited(held.job_id, command_key(held.command, held.variant), held.expected_at)
 
 
 def _queued(row: placement.Waiting, registry: Registry) -> QueuedJob:
@@ -163,7 +178,7 @@ def _slots(seen: placement.Snapshot, registry: Registry) -> list[Slot]:
                 backend=row.backend,
                 position=row.position,
                 vram_gb=config.vram_gb,
-                device=config.device,
+                device=state.device,
                 labels=config.labels,
                 held=_held(row),
                 away=_away(state),
