@@ -57,6 +57,7 @@ class Ours:
     def _slots(self, backend: Backend, view: View) -> list[Slot]:
         at = {ticket.position: ticket for ticket in backend.held.values()}
         known_until = view.now - view.round_trip_seconds / 2
+        since = backend.loaded_known_since
         return [
             Slot(
                 backend=backend.name,
@@ -65,6 +66,7 @@ class Ours:
                 device=backend.device,
                 held=_held(at[position], known_until) if position in at else None,
                 warm_model_set=backend.loaded_known,
+                warm_since=None if since is None else _moment(since),
                 round_trip_seconds=view.round_trip_seconds,
             )
             for position in range(self._places)
