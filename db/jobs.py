@@ -86,6 +86,7 @@ class Job:
     placed_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    recall_requested: bool
 
     @property
     def is_over(self) -> bool:
@@ -96,7 +97,8 @@ class Job:
 COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat_id, user_id, message_id, thread_id,
     media_group_id, language, priority, run_at, extract(epoch from run_at - now())::float8 as due_seconds, rank_at,
     expected_at, attempt, max_attempts, fence, cancel_requested, backend, placement,
-    prompt_id, progress, error, error_detail, status_message_id, created_at, placed_at, started_at, ended_at"""
+    prompt_id, progress, error, error_detail, status_message_id, created_at, placed_at, started_at, ended_at,
+    recall_requested"""
 
 INSERT = """
     with fresh as materialized (

@@ -84,16 +84,23 @@ def _values(lease: Lease, **more: Any) -> dict[str, Any]:
     return {"job_id": lease.job_id, "fence": lease.fence, "owner": lease.owner, "seconds": lease.seconds, **more}
 
 
-async def heartbeat(connection: AsyncConnection, lease: Lease) -> bool | None:
-    """Extend the lease. None: it is lost, stop working; else whether cancellation was asked for."""
-    async with connection.cursor(row_factory=scalar_row) as cursor:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is wanted of whoever works on a job: that it be stopped for good, or go back into the queue."""
+
+    cancel_requested: bool
+    recall_requested: bool
+
+
+async def heartbeat(connection: AsyncConnection, lease: Lease) -> Asked | None:
+    """Extend the lease. None: it is lost, stop working; else what was asked for."""
+    async with connection.cursor(row_factory=class_row(Asked)) as cursor:
         await cursor.execute(
             f"""update jobs set lease_until = now() + make_interval(secs => %(seconds)s)
-                where {HELD} returning cancel_requested""",
+                where {HELD} returning cancel_requested, recall_requested""",
             _values(lease),
         )
-        asked: bool | None = await cursor.fetchone()
-        return asked
+        return await cursor.fetchone()
 
 
 async def free_slot(connection: AsyncConnection, lease: Lease) -> None:
@@ -113,7 +120,7 @@ RELEASE = """,
 END = f"""
     with released as (
         update jobs set state = %(outcome)s, error = %(error)s, error_detail = %(detail)s, ended_at = now(),
-            lease_owner = null, lease_until = null, progress = null
+            lease_owner = null, lease_until = null, progress = null, recall_requested = false
         where {HELD} and lease_until > now() returning id, state){RELEASE}
 """
 
@@ -163,6 +170,39 @@ async def requeue(
     if state is not None:
         await events.record(connection, lease.job_id, state, {"error": error, "delay_seconds": delay_seconds})
     return state
+
+
+RECALL = f"""
+    with released as (
+        update jobs set state = case when cancel_requested then 'cancelled' else 'queued' end,
+            ended_at = case when cancel_requested then now() end, is_due = true, backend = null, began_at = null,
+            recall_requested = false, recalls = recalls + 1, prompt_id = null, woken_at = null, lease_owner = null,
+            lease_until = null, progress = null, max_attempts = max_attempts + 1, fence = fence + 1
+        where {HELD} and lease_until > now() returning id, state){RELEASE}
+"""
+
+
+async def recall(connection: AsyncConnection, lease: Lease) -> Literal["queued", "cancelled"] | None:
+    """Put the job back into its old place in the queue; it is over instead if its user cancelled it.
+
+    Its prompt is on no backend. It costs the job none of its tries. None: fenced out, as for `end`.
+    """
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(RECALL, _values(lease, outcome="recalled", error=None))
+        state: Literal["queued", "cancelled"] | None = await cursor.fetchone()
+    if state is not None:
+        await events.record(connection, lease.job_id, state, {"recalled": True})
+    return state
+
+
+async def stay(connection: AsyncConnection, lease: Lease, *, has_begun: bool) -> None:
+    """The job was asked back, and stays where it is. has_begun: because it runs there or has run."""
+    await connection.execute(
+        f"""update jobs set recall_requested = false,
+                began_at = case when %(has_begun)s then coalesce(began_at, now()) else began_at end
+            where {HELD} and recall_requested""",
+        _values(lease, has_begun=has_begun),
+    )
 
 
 HAND_BACK = f"""

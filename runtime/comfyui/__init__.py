@@ -1,7 +1,7 @@
 """A client of ComfyUI servers, and the rules that make a run on one of them certain."""
 
 from runtime.comfyui.answers import Device, History, OutputFile, Queue, SystemStats, UploadedImage
-from runtime.comfyui.cancel import Stopped, cancel
+from runtime.comfyui.cancel import Stopped, cancel, withdraw
 from runtime.comfyui.catalogue import Catalogue
 from runtime.comfyui.client import ComfyClient
 from runtime.comfyui.collect import collect
@@ -92,4 +92,5 @@ __all__ = [
     "raise_if_any",
     "run_and_collect",
     "run_prompt",
+    "withdraw",
 ]

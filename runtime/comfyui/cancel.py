@@ -40,6 +40,26 @@ async def cancel(client: ComfyClient, prompt_id: str, *, patience_seconds: float
         await asyncio.sleep(CONFIRM_PAUSE_SECONDS)
 
 
+async def withdraw(client: ComfyClient, prompt_id: str) -> bool:
+    """Take the prompt out of the queue if it still waits there. Whether it is gone from the server, never begun.
+
+    A prompt that has begun, or is over, goes on undisturbed. The prompt has to have arrived before.
+
+    Raises: BackendUnreachable, UnexpectedAnswer; then nobody knows, and a second try does no harm.
+    """
+    refusal = None
+    try:
+        await client.delete_pending([prompt_id])
+    except UnexpectedAnswer as error:
+        if error.status != 403:  # a gate's answer for a prompt that it does not know
+            raise
+        refusal = error
+    whereabouts, _ = await locate(client, prompt_id)
+    if whereabouts == "queued" and refusal is not None:
+        raise refusal
+    return whereabouts is None
+
+
 async def _refusal(client: ComfyClient, prompt_id: str) -> UnexpectedAnswer | None:
     """Have it stopped, waiting or running. A gate answers 403 for a prompt that it does not know."""
     try:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import structlog
 from psycopg import AsyncConnection
 
-from db import placement, timings
+from db import placement, recalls, timings
 from db.leases import Wakeup
 from db.pool import Pool
 from runtime.registry import Registry
@@ -86,6 +86,10 @@ async def _decide(connection: AsyncConnection, registry: Registry, learned: Lear
     )
     wakeups = await _write(connection, decision, {job.id: job for job in queued})
     await timings.expect(connection, moved(_awaited(seen), decision.ends, now, measured=known.measured_keys()))
+    if decision.recalls:
+        log.info("jobs asked back", jobs=list(decision.recalls))
+        if await recalls.ask(connection, list(decision.recalls)):  # the places are free already
+            wakeups += await _decide(connection, registry, learned)
     return wakeups
 
 

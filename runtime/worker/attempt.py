@@ -9,7 +9,7 @@ from db import leases
 from db.jobs import Job
 from db.leases import Lease
 from runtime.api import Invocation, Limits, VeilrunError
-from runtime.comfyui import ComfyClient, PathAway, cancel
+from runtime.comfyui import ComfyClient, PathAway, Progress, cancel, withdraw
 from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend
 from runtime.worker.inputs import Input, fetch_inputs, prepare_inputs
@@ -30,6 +30,10 @@ class CommandGone(VeilrunError):
     """The job's command is not in the registry any more. The text is for the user."""
 
 
+class Recalled(Exception):
+    """The job was asked back into the queue, and its prompt is on no backend: it had not begun."""
+
+
 @dataclass(frozen=True, slots=True)
 class Collected:
     """What the job made. run_seconds: the time on the GPU, None if the backend did not say."""
@@ -41,7 +45,8 @@ class Collected:
 class Attempt:
     """A claimed job. `prompt_id` is in its row already; `is_resumed` says that another worker may have posted it.
 
-    `is_posted`: whether the backend may have it.
+    `is_posted`: whether the backend may have it. `has_begun`: whether it was seen to run, or to have run.
+    `is_withdrawing`: whether the backend may have been told to let it go.
     """
 
     def __init__(
@@ -54,6 +59,9 @@ class Attempt:
         self.is_resumed = is_resumed
         self._workplace = workplace
         self.is_posted = self.is_resumed
+        self.has_begun = False
+        self.is_withdrawing = False
+        self._has_arrived = asyncio.Event()
 
     @property
     def invocation(self) -> Invocation:
@@ -72,11 +80,14 @@ class Attempt:
     async def work(self) -> Collected:
         """Run the job. Cancelling the task leaves its prompt on the backend.
 
-        Raises: VeilrunError of every kind, see `runtime.worker.outcome`.
+        Raises: VeilrunError of every kind, see `runtime.worker.outcome`; Recalled if that was asked for before, and the
+        backend does not run it.
         """
         with self.reach() as backend:
             if self.is_resumed:
                 await _until_reachable(backend.client)
+                if self.job.recall_requested and await withdraw(backend.client, self.prompt_id):
+                    raise Recalled
             return await self._work(backend)
 
     async def _work(self, backend: Backend) -> Collected:
@@ -86,6 +97,12 @@ class Attempt:
         prompt = await prepare(self._workplace.registry, command, self.invocation, pictures, backend, self.prompt_id)
         self.is_posted = True
         writer = ProgressWriter(self._workplace.pool, self.lease)
+
+        def report(reading: Progress) -> None:
+            self.has_begun = self.has_begun or reading.phase != "queued"
+            self._has_arrived.set()
+            writer.report(reading)
+
         async with writer.writing():
             rendered = await render(
                 backend,
@@ -93,7 +110,7 @@ class Attempt:
                 command,
                 resume=self.is_resumed,
                 limits=limits_left(command.limits, waited_seconds=-self.job.due_seconds),
-                on_progress=writer.report,
+                on_progress=report,
                 on_run_over=self._free_slot,
             )
         return Collected(await finish(rendered.outputs), rendered.run_seconds)
@@ -103,6 +120,25 @@ class Attempt:
         if self.is_posted:
             with self.reach() as backend:
                 await cancel(backend.client, self.prompt_id, patience_seconds=CANCEL_PATIENCE_SECONDS)
+
+    async def withdraw(self) -> bool:
+        """Take the prompt back while `work` is under way. Whether it is on no backend, never begun: end the work then.
+
+        If nothing was posted yet, it returns at once. Else it waits for a first sign that the prompt has arrived:
+        what is taken back on its way comes after all.
+
+        Raises: BackendError, UnknownBackend.
+        """
+        if not self.is_posted:
+            return True
+        await self._has_arrived.wait()
+        if not self.has_begun:
+            self.is_withdrawing = True
+            with self.reach() as backend:
+                if await withdraw(backend.client, self.prompt_id):
+                    return not self.has_begun
+            self.has_begun, self.is_withdrawing = True, False
+        return False
 
     def _loaded(self) -> LoadedCommand:
         loaded = self._workplace.registry.commands.get(self.job.command)

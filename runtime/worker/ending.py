@@ -8,7 +8,7 @@ from typing import Literal
 
 from psycopg import AsyncConnection
 
-from db import artifacts, breakers, chats, deliveries, leases
+from db import artifacts, backends, breakers, chats, deliveries, leases
 from db.artifacts import NewArtifact
 from db.breakers import Failure
 from db.jobs import Job
@@ -77,6 +77,17 @@ async def write_requeued(
             raise FencedOut
         if failure is not None:
             await breakers.failed(connection, failure)
+        return state
+
+
+async def write_recalled(pool: Pool, job: Job, lease: Lease) -> Literal["queued", "cancelled"]:
+    """The job waits for its turn again, as if it had never been placed, unless its user cancelled it meanwhile."""
+    async with pool.connection() as connection, connection.pipeline():
+        state = await leases.recall(connection, lease)
+        if state is None:
+            raise FencedOut
+        if job.backend is not None:
+            await backends.not_loaded(connection, job.backend)
         return state
 
 

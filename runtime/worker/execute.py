@@ -21,7 +21,7 @@ from runtime.api import Outcome, VeilrunError
 from runtime.comfyui import BackendError, PathAway
 from runtime.scheduler.breakers import failure_of
 from runtime.scheduler.fleet import UnknownBackend
-from runtime.worker.attempt import Attempt, Collected
+from runtime.worker.attempt import Attempt, Collected, Recalled
 from runtime.worker.cleaning import clean_up
 from runtime.worker.ending import (
     FencedOut,
@@ -29,6 +29,7 @@ from runtime.worker.ending import (
     write_collected,
     write_failed,
     write_handed_back,
+    write_recalled,
     write_requeued,
 )
 from runtime.worker.graph import prompt_id_of
@@ -36,6 +37,7 @@ from runtime.worker.inputs import find_inputs
 from runtime.worker.keeper import Held, Stop
 from runtime.worker.outcome import Fail, Requeue, is_backend_suspect, judge
 from runtime.worker.passing import pass_on
+from runtime.worker.recall import work_unless_recalled
 from runtime.worker.workplace import Workplace
 
 log = structlog.get_logger("veilrun.execute")
@@ -104,9 +106,11 @@ class _Execution:
     async def run(self) -> None:
         """Raises: FencedOut, psycopg.OperationalError."""
         try:
-            collected = await until_stopped(self._attempt.work(), self._held)
+            collected = await until_stopped(work_unless_recalled(self._attempt, self._held, self._stay), self._held)
         except Stopped:
             await self._stop()
+        except Recalled:
+            await self._recall()
         except VeilrunError as error:
             await self._settle(error)
         except AWAY:
@@ -187,6 +191,20 @@ class _Execution:
                 await self._hand_back()
             case _:
                 raise FencedOut
+
+    async def _recall(self) -> None:
+        state = await write_recalled(self._workplace.pool, self._job, self._attempt.lease)
+        self._workplace.soon(self._workplace.place())
+        log.info("job recalled", job=self._job.id, backend=self._job.backend)
+        if state == "cancelled":
+            self._call_hooks(Outcome("cancelled", self._job.backend))
+
+    async def _stay(self, has_begun: bool) -> None:
+        try:
+            async with self._workplace.pool.connection() as connection:
+                await leases.stay(connection, self._attempt.lease, has_begun=has_begun)
+        except AWAY as error:
+            log.warning("recall not answered, asked again later", job=self._job.id, error=type(error).__name__)
 
     async def _hand_back(self) -> None:
         wakeup = await write_handed_back(self._workplace.pool, self._attempt.lease)

@@ -28,12 +28,16 @@ class Stop(Enum):
 
 
 class Held:
-    """A lease in this process. `stopped` is set when the work has to stop, and then `stop` says why."""
+    """A lease in this process. `stopped` is set when the work has to stop, and then `stop` says why.
+
+    `recalled` is set when the job is asked back into the queue, which it follows only if it has not begun.
+    """
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.stop: Stop | None = None
         self.stopped = asyncio.Event()
+        self.recalled = asyncio.Event()
         self.beaten_at = asyncio.get_running_loop().time()
 
     def end(self, stop: Stop) -> None:
@@ -44,7 +48,7 @@ class Held:
 
 
 class LeaseKeeper:
-    """Beats for every lease on one connection of its own, and listens for cancellation on another.
+    """Beats for every lease on one connection of its own, and listens for cancellations and recalls on another.
 
     lease_seconds: three heartbeats fit into it. A lease that could not be extended for so long (the database was away)
     counts as lost, without asking. `idle` is set while no lease is held.
@@ -116,15 +120,20 @@ class LeaseKeeper:
                 held.end(Stop.LEASE_LOST)
                 continue
             held.beaten_at = sent_at
-            if asked:
+            if asked.cancel_requested:
                 held.end(Stop.CANCEL)
+            if asked.recall_requested:
+                held.recalled.set()
 
     async def _listen(self) -> None:
         async for notice in listen(self._dsn, events.CHANNEL):
-            if notice is not None and notice["kind"] == "cancel_requested":
-                held = self._held.get(notice["job"])
-                if held is not None:
-                    held.end(Stop.CANCEL)
+            held = self._held.get(notice["job"]) if notice is not None else None
+            if notice is None or held is None:
+                continue
+            if notice["kind"] == "cancel_requested":
+                held.end(Stop.CANCEL)
+            elif notice["kind"] == "recall_requested":
+                held.recalled.set()
 
     async def _expire(self) -> None:
         while True:

@@ -115,6 +115,7 @@ async def test_a_drained_backend_says_why_until_it_is_resumed_whatever_its_check
 
 async def test_draining_asks_the_jobs_back_that_wait_there_and_waits_for_the_rest(shell: Shell, connection):
     running, waiting = await place_two(connection)
+    await connection.execute("update jobs set state = 'running', prompt_id = 'p' where id = %s", (waiting,))
 
     process = await shell.start("backends", "drain", "gpu-a", "--wait")
     assert process.stdout is not None

@@ -373,6 +373,8 @@ async def test_jobs_of_the_command_that_wait_there_are_asked_back_when_it_opens(
     numbers = [await queue(pool, command) for command in ("flux", "flux", "sd3", "flux")]
     await place_jobs(pool, registry)
     assert await backends_of(pool, numbers) == ["gpu-a"] * 4
+    async with pool.connection() as connection:
+        await connection.execute("update jobs set state = 'running', prompt_id = 'p'")
 
     await fail(pool, CERTAIN, CERTAIN)
     assert await asked_back(pool) == []

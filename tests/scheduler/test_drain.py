@@ -80,18 +80,26 @@ async def test_a_backend_that_was_taken_out_of_the_registry_comes_back_drained(p
 
 
 async def test_jobs_that_wait_behind_another_are_asked_back_and_the_one_in_front_stays(pool: Pool, tmp_path: Path):
-    registry = await prepared(pool, tmp_path, lookahead=2)
-    numbers = [await queue(pool) for _ in range(3)]
+    registry = await prepared(pool, tmp_path, lookahead=3)
+    numbers = [await queue(pool) for _ in range(4)]
     await place_jobs(pool, registry)
+    async with pool.connection() as connection:
+        await connection.execute(
+            "update jobs set state = 'running', prompt_id = 'p' where id = any(%s)", (numbers[1:3],)
+        )
 
     recalled = await drain(pool)
 
-    rows = "select id, recall_requested from jobs order by id"
     async with pool.connection() as connection:
-        found = await (await connection.execute(rows)).fetchall()
+        found = await (await connection.execute("select id, state, recall_requested from jobs order by id")).fetchall()
         kinds = await (await connection.execute("select job_id from events where kind = 'recall_requested'")).fetchall()
     assert recalled == numbers[1:]
-    assert found == [(numbers[0], False), (numbers[1], True), (numbers[2], True)]
+    assert found == [
+        (numbers[0], "placed", False),
+        (numbers[1], "running", True),
+        (numbers[2], "running", True),
+        (numbers[3], "queued", False),  # no worker had it
+    ]
     assert sorted(kinds) == [(numbers[1],), (numbers[2],)]
     assert await drain(pool, reason="another reason") == [], "they are asked once"
 
