@@ -1,13 +1,20 @@
-"""What is measured when somebody asks for it: the gauges over the tables, and this machine's anon."""
+"""What is measured when somebody asks for it: the gauges and tallies over the tables, and this machine's anon."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from db import reports
+from psycopg import AsyncConnection
+
+from db import breakers, reports, tallies
 from db.pool import AWAY, Pool
 from runtime import metrics
 from runtime.anon.state import AnonState, read_state
 
 MEASURE_SECONDS = 2.0  # a scrape has little time
+MOST_ROUNDS = 5  # of counting ended tries, in one scrape
+
+BOUNDS = {metric: tallied.bounds for metric, tallied in metrics.TALLIED.items()}
 
 
 class Measure:
@@ -24,6 +31,9 @@ class Measure:
         try:
             async with self._pool.connection(timeout=MEASURE_SECONDS) as connection:
                 _measure_fleet(await reports.fleet(connection))
+                _measure_breakers(await breakers.not_closed(connection))
+                await _tally(connection)
+                metrics.tallies.show(await tallies.read(connection))
         except AWAY:
             return
 
@@ -50,3 +60,16 @@ def _measure_fleet(found: reports.Fleet) -> None:
     for backend, seconds in found.round_trips.items():
         metrics.round_trip_seconds.labels(backend).set(seconds)
     metrics.oldest_queued_seconds.set(found.oldest_queued_seconds)
+
+
+async def _tally(connection: AsyncConnection) -> None:
+    """Count what has ended. After a long time without a scrape the next ones count the rest."""
+    for _ in range(MOST_ROUNDS):
+        if await tallies.tally(connection, BOUNDS) < tallies.AT_A_TIME:
+            return
+
+
+def _measure_breakers(found: Sequence[breakers.Breaker]) -> None:
+    metrics.open_breakers.clear()
+    for backend, count in Counter(breaker.backend for breaker in found).items():
+        metrics.open_breakers.labels(backend).set(count)
