@@ -51,7 +51,10 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row of `jobs`. due_seconds: until it may start, as of when it was read; below 0: since then."""
+    """A row of `jobs`. due_seconds: until it may start, as of when it was read; below 0: since then.
+
+    expected_seconds: the same until its run is expected to be over, None = nobody can say.
+    """
 
     id: int
     state: State
@@ -71,6 +74,8 @@ class Job:
     due_seconds: float
     rank_at: datetime
     expected_at: datetime | None
+    expected_seconds: float | None
+    promised_at: datetime | None
     attempt: int
     max_attempts: int
     fence: int
@@ -96,7 +101,8 @@ class Job:
 
 COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat_id, user_id, message_id, thread_id,
     media_group_id, language, priority, run_at, extract(epoch from run_at - now())::float8 as due_seconds, rank_at,
-    expected_at, attempt, max_attempts, fence, cancel_requested, backend, placement,
+    expected_at, extract(epoch from expected_at - now())::float8 as expected_seconds, promised_at,
+    attempt, max_attempts, fence, cancel_requested, backend, placement,
     prompt_id, progress, error, error_detail, status_message_id, created_at, placed_at, started_at, ended_at,
     recall_requested"""
 
@@ -241,15 +247,36 @@ async def of_message(connection: AsyncConnection, chat_id: int, message_id: int,
         return await cursor.fetchall()
 
 
+COUNTED = 100
+"""Places in the queue are counted so far; whoever is further behind is at COUNTED + 1, which stands for all of them."""
+
+BUCKETS = """
+    with recursive buckets as (
+        (select bucket from jobs where state = 'queued' and is_due order by bucket limit 1)
+        union all
+        select (select jobs.bucket from jobs where state = 'queued' and is_due and jobs.bucket > buckets.bucket
+                order by jobs.bucket limit 1)
+        from buckets where buckets.bucket is not null)
+"""
+"""The buckets in which jobs wait, found one by one along the index, whose end is null: no backlog is read for that."""
+
+POSITION = f"""{BUCKETS}
+    select least(sum(ahead.count), %(most)s)::int
+    from jobs as me cross join buckets cross join lateral (
+        select count(*) from (
+            select from jobs as other
+            where other.state = 'queued' and other.is_due and other.bucket = buckets.bucket
+              and (other.rank_at, other.id) <= (me.rank_at, me.id)
+            limit %(most)s) as first) as ahead
+    where me.id = %(job_id)s and me.state = 'queued' and me.is_due group by me.id
+"""
+
+
 async def position(connection: AsyncConnection, job_id: int) -> int | None:
-    """Place in the queue, 1 = next; None if the job does not wait for a GPU: not any more, or not yet."""
+    """Place in the queue, 1 = next, COUNTED + 1 = beyond COUNTED; None if the job does not wait for a GPU: not any
+    more, or not yet."""
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(
-            """select count(*) from jobs as me join jobs as other on other.state = 'queued' and other.is_due
-                   and (other.rank_at, other.id) <= (me.rank_at, me.id)
-               where me.id = %s and me.state = 'queued' and me.is_due group by me.id""",
-            (job_id,),
-        )
+        await cursor.execute(POSITION, {"job_id": job_id, "most": COUNTED + 1})
         found: int | None = await cursor.fetchone()
         return found
 

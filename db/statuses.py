@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -10,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from db.events import CHANNEL
-from db.jobs import State
+from db.jobs import BUCKETS, COUNTED, State
 
 LEADER = 0x7665696C_0002  # any fixed number: one editor at a time
 _EDIT = 0x766557 << 40  # plus the job's id: one edit of a status message at a time
@@ -18,7 +19,7 @@ _EDIT = 0x766557 << 40  # plus the job's id: one edit of a status message at a t
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A job whose status message is in a chat. position: place in the queue, 1 = next; None if it does not wait."""
+    """A job whose status message is in a chat. position: as `db.jobs.position`, None if it does not wait."""
 
     job_id: int
     chat_id: int
@@ -26,10 +27,18 @@ class Shown:
     position: int | None
 
 
-WATCHED = """
-    with line as (select id, row_number() over (order by rank_at, id) as position
-                  from jobs where state = 'queued' and is_due)
-    select jobs.id as job_id, chat_id, state, position from jobs left join line using (id)
+LINE = f"""{BUCKETS},
+    line as (
+        select first.id, row_number() over (order by rank_at, first.id) as position
+        from buckets cross join lateral (
+            select id, rank_at from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
+            order by rank_at, id limit %(counted)s) as first
+        order by position limit %(counted)s)
+"""
+WATCHED = f"""{LINE}
+    select jobs.id as job_id, chat_id, state,
+        case when state = 'queued' and is_due then coalesce(position, %(counted)s + 1) end as position
+    from jobs left join line using (id)
     where status_message_id is not null and chat_id is not null
       and (state in ('queued', 'placed', 'running')
            or state in ('delivered', 'cancelled') and ended_at > now() - interval '47 hours')
@@ -42,19 +51,24 @@ async def watched(connection: AsyncConnection) -> list[Shown]:
     Telegram lets a bot delete what is at most 48 hours old.
     """
     async with connection.cursor(row_factory=class_row(Shown)) as cursor:
-        await cursor.execute(WATCHED)
+        await cursor.execute(WATCHED, {"counted": COUNTED})
         return await cursor.fetchall()
 
 
 async def positions(connection: AsyncConnection) -> Mapping[int, int]:
-    """Job id -> place in the queue, 1 = next, of every waiting job with a status message."""
+    """Job id -> place in the queue, 1 = next, of the jobs with a status message among the first COUNTED."""
     cursor = await connection.execute(
-        """select id, position
-           from (select id, status_message_id, row_number() over (order by rank_at, id) as position
-                 from jobs where state = 'queued' and is_due) as line
-           where status_message_id is not null"""
+        f"{LINE} select id, position from line join jobs using (id) where status_message_id is not null",
+        {"counted": COUNTED},
     )
     return {job_id: position async for job_id, position in cursor}
+
+
+async def promise(connection: AsyncConnection, job_id: int, expected_at: datetime) -> None:
+    """A chat was told when the job will be done. Only the first figure that it was told is kept."""
+    await connection.execute(
+        "update jobs set promised_at = %s where id = %s and promised_at is null", (expected_at, job_id)
+    )
 
 
 async def lock_edit(connection: AsyncConnection, job_id: int) -> None:
@@ -81,7 +95,10 @@ async def lead(dsn: str) -> AsyncGenerator[dict[str, Any] | None, None]:
     raise psycopg.OperationalError("the connection that holds the lead is closed")
 
 
-async def announce(connection: AsyncConnection, job_id: int, chat_id: int, said: str) -> None:
-    """Tell the editor that this job's status message is in the chat from now on, and what it says."""
-    payload = json.dumps({"job": job_id, "kind": "status", "chat": chat_id, "said": said})
+async def announce(
+    connection: AsyncConnection, job_id: int, chat_id: int, said: str, changes_in: float | None = None
+) -> None:
+    """Tell the editor that this job's status message is in the chat from now on, what it says, and for how many seconds
+    that is true; None = until something happens."""
+    payload = json.dumps({"job": job_id, "kind": "status", "chat": chat_id, "said": said, "changes_in": changes_in})
     await connection.execute("select pg_notify(%s, %s)", (CHANNEL, payload))

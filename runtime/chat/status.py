@@ -11,6 +11,7 @@ import psycopg
 import structlog
 
 from db import statuses
+from db.jobs import COUNTED
 from db.pool import Pool
 from runtime.chat.desk import Desk
 from runtime.chat.errors import RetryLater, TelegramFailed
@@ -23,6 +24,7 @@ log = structlog.get_logger("veilrun.status")
 REFRESH_SECONDS = 30.0
 QUEUE_SECONDS = 1.0
 RETRY_SECONDS = 5.0
+COUNT_DOWN_SECONDS = 2.0
 LEAD_SECONDS = 1.0
 
 _MOVES_QUEUE = frozenset({"queued", "placed", "cancelled", "failed", "dead"})
@@ -57,6 +59,7 @@ class _Watched:
     chat_id: int
     position: int | None = None
     said: str | None = None
+    due: float | None = None  # when time alone will have made something else true
 
 
 class StatusEditor:
@@ -89,6 +92,7 @@ class StatusEditor:
                         tasks.create_task(self._hear(feed))
                         tasks.create_task(self._edit_when_due(tasks))
                         tasks.create_task(self._follow_queue())
+                        tasks.create_task(self._count_down())
                         tasks.create_task(self._refresh_now_and_then())
             except* psycopg.OperationalError:
                 log.warning("lead lost, trying to take it again")
@@ -102,7 +106,8 @@ class StatusEditor:
     def _take_in(self, event: dict[str, Any]) -> None:
         job_id, kind = int(event["job"]), event["kind"]
         if kind == "status":
-            self._watched[job_id] = _Watched(int(event["chat"]), said=event["said"])
+            due = self._due(event.get("changes_in"))  # a process of an older version does not tell
+            self._watched[job_id] = _Watched(int(event["chat"]), said=event["said"], due=due)
         if kind in _MOVES_QUEUE:
             self._queue_moved.set()
         if job_id not in self._watched:
@@ -115,6 +120,9 @@ class StatusEditor:
     def _want(self, job_id: int, *, is_urgent: bool = False) -> None:
         self._pacer.want(job_id, self._watched[job_id].chat_id, is_urgent=is_urgent)
         self._stirred.set()
+
+    def _due(self, changes_in: float | None) -> float | None:
+        return None if changes_in is None else self._clock.time() + changes_in
 
     def _forget(self, job_id: int) -> None:
         self._watched.pop(job_id, None)
@@ -132,7 +140,8 @@ class StatusEditor:
         for shown in found:
             watched = self._watched.setdefault(shown.job_id, _Watched(shown.chat_id))
             watched.position = shown.position
-            self._want(shown.job_id)
+            if watched.said is None or shown.position is None or shown.position <= COUNTED:
+                self._want(shown.job_id)
         for job_id in self._watched.keys() - {shown.job_id for shown in found}:
             self._forget(job_id)
 
@@ -149,6 +158,16 @@ class StatusEditor:
                     watched.position = position
                     self._want(job_id)
             await self._clock.sleep(QUEUE_SECONDS)
+
+    async def _count_down(self) -> None:
+        """The time that is left grows shorter though nothing happens."""
+        while True:
+            await self._clock.sleep(COUNT_DOWN_SECONDS)
+            now = self._clock.time()
+            for job_id, watched in self._watched.items():
+                if watched.due is not None and watched.due <= now:
+                    watched.due = None
+                    self._want(job_id)
 
     async def _edit_when_due(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -175,9 +194,11 @@ class StatusEditor:
         watched = self._watched.get(job_id)
         try:
             if watched is not None:
-                watched.said = await refresh_status(self._desk, job_id, watched.said)
-                if watched.said is None:
+                said = await refresh_status(self._desk, job_id, watched.said)
+                if said is None:
                     self._forget(job_id)
+                else:
+                    watched.said, watched.due = said.text, self._due(said.changes_in)
         except RetryLater as error:
             self._later(job_id, error.seconds)
         except TelegramFailed as error:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -17,13 +18,21 @@ from runtime.chat.captions import TEXT_UNITS, shortened
 from runtime.chat.desk import Desk, Done, Unwanted, place_of
 from runtime.chat.errors import ChatBlocked, ChatMigrated, MessageGone, NotSent, OutcomeUnknown, Refused, RetryLater
 from runtime.chat.messages import Envelope, Place
-from runtime.chat.status_line import status_envelope
+from runtime.chat.status_line import shown_eta, status_envelope
 from runtime.chat.texts import text
 
 log = structlog.get_logger("veilrun.status")
 
 EDITS_AT_A_TIME = 4
 _turns: WeakKeyDictionary[Pool, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a status message says. changes_in: seconds until time alone makes something else true, None = never."""
+
+    text: str
+    changes_in: float | None = None
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +64,8 @@ async def send_status(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
 
     async def remember(connection: AsyncConnection) -> None:
         await jobs.set_status_message(connection, job.id, sent.message_id)
-        await statuses.announce(connection, job.id, delivery.chat_id, envelope.text)
+        said = await _promise(connection, job, envelope)
+        await statuses.announce(connection, job.id, delivery.chat_id, said.text, said.changes_in)
 
     async def overtaken() -> None:
         await close_status(desk, job.id)
@@ -63,7 +73,17 @@ async def send_status(desk: Desk, delivery: Delivery, job: Job | None) -> Done:
     return Done((sent.message_id,), also=remember, afterwards=overtaken)
 
 
-async def refresh_status(desk: Desk, job_id: int, said: str | None) -> str | None:
+async def _promise(connection: AsyncConnection, job: Job, envelope: Envelope) -> Said:
+    """The first figure that a chat is told is what the job is measured by."""
+    eta = shown_eta(job)
+    if eta is None:
+        return Said(envelope.text)
+    if job.promised_at is None and job.expected_at is not None and not eta.is_late:
+        await statuses.promise(connection, job.id, job.expected_at)
+    return Said(envelope.text, eta.changes_in)
+
+
+async def refresh_status(desk: Desk, job_id: int, said: str | None) -> Said | None:
     """Have the status message say what is true now, unless that is what was `said` last. What it says now.
 
     None: there is nothing to refresh any more, since the job is over or the message or the chat is gone.
@@ -102,15 +122,16 @@ async def _say(
     job: Job,
     message_id: int,
     said: str | None,
-) -> str | None:
+) -> Said | None:
     position = await jobs.position(connection, job.id) if job.state == "queued" else None
     if job.state == "queued" and position is None and job.due_seconds <= 0:
-        return said or ""  # it has just left the queue: what it does now is told in a moment
+        return Said(said or "")  # it has just left the queue: what it does now is told in a moment
     envelope = status_envelope(job, position)
     if envelope is None or job.chat_id is None:
         return None
     if envelope.text == said:
-        return said
+        eta = shown_eta(job)
+        return Said(said, eta.changes_in if eta else None)
     quiet_seconds = await chats.quiet_seconds(connection, job.chat_id)
     if quiet_seconds > 0:
         raise RetryLater(quiet_seconds)
@@ -121,7 +142,7 @@ async def _say(
         return None
     except Refused as error:
         log.warning("status refused", job=job.id, description=error.description)
-    return envelope.text
+    return await _promise(connection, job, envelope)
 
 
 async def close_status(desk: Desk, job_id: int) -> None:

@@ -6,7 +6,7 @@ from db import jobs, reports
 from db.jobs import OPEN_STATES, Job, State
 from runtime.api import Command, Text
 from runtime.chat.spoken import spoken
-from runtime.chat.status_line import SOON_SECONDS
+from runtime.chat.status_line import SOON_SECONDS, place_in_line
 from runtime.chat.texts import text
 from runtime.dispatch.effects import Scene
 from runtime.dispatch.update import Message
@@ -102,7 +102,7 @@ async def _line(scene: Scene, job: Job) -> str:
         return scene.say("dispatch.job_later", command=job.command, time=spoken(job.due_seconds, scene.language))
     if job.state == "queued":
         position = await jobs.position(scene.connection, job.id)
-        return scene.say("dispatch.job_waits", command=job.command, position=position or 1)
+        return scene.say("dispatch.job_waits", command=job.command, position=place_in_line(position or 1))
     if job.state == "placed":
         return scene.say("dispatch.job_starts", command=job.command)
     share = (job.progress or {}).get("percent")

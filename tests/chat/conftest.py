@@ -92,6 +92,10 @@ class Office:
                 (*columns.values(), job_id),  # type: ignore[arg-type]
             )
 
+    async def execute(self, statement: str) -> None:
+        async with self.pool.connection() as connection:
+            await connection.execute(statement)  # type: ignore[arg-type]
+
     async def get(self, job_id: int) -> jobs.Job:
         async with self.pool.connection() as connection:
             job = await jobs.get(connection, job_id)

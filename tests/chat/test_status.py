@@ -3,7 +3,7 @@ import contextlib
 
 import pytest
 
-from db import events, jobs
+from db import events, jobs, statuses, timings
 from runtime.chat.status import StatusEditor
 from runtime.sandbox.telegram import Fault, ManualClock
 from tests.chat.conftest import until
@@ -269,3 +269,89 @@ async def test_an_edit_with_an_unknown_outcome_is_repeated(office, sandbox, alic
     async with _passing(clock):
         await sandbox.journal.wait_for("editMessageText", count=2)
     await _edited(alice.private_chat, "10 %")
+
+
+async def _expect(office, job_id, seconds):
+    async with office.pool.connection() as connection:
+        await timings.expect(connection, {job_id: seconds})
+
+
+async def _promised(office, job_id):
+    """As soon as the edit that told it is over, if one is under way."""
+    async with office.pool.connection() as connection:
+        await statuses.lock_edit(connection, job_id)
+    return (await office.get(job_id)).promised_at
+
+
+async def test_who_waits_is_told_when_it_will_be_done_as_soon_as_that_is_known(office, alice, start, clock):
+    start()
+    job_id = await office.job(alice.id)
+    await office.owe_and_send(alice.id, "status", job_id)
+    assert await _promised(office, job_id) is None
+    await _expect(office, job_id, 150)
+    await _edited(alice.private_chat, "you are next\n⏱ done in 2 to 3 minutes", clock)
+    assert await _promised(office, job_id) == (await office.get(job_id)).expected_at
+
+
+async def test_the_first_figure_that_a_chat_is_told_is_the_promise(office, alice, start, clock):
+    start()
+    job_id = await office.job(alice.id)
+    await _expect(office, job_id, 45)
+    await office.owe_and_send(alice.id, "status", job_id)
+    assert alice.private_chat.messages[-1].text.endswith("⏱ done in about 50 s")
+    promised = (await office.get(job_id)).expected_at
+    await _expect(office, job_id, 200)
+    await _edited(alice.private_chat, "3 to 4 minutes", clock)
+    assert await _promised(office, job_id) == promised
+
+
+async def test_the_time_left_counts_down_though_nothing_happens(office, alice, start, clock):
+    start()
+    job_id = await _running_job(office, alice.id)
+    await office.set(job_id, expected_at=None)
+    await _expect(office, job_id, 12)
+    await _edited(alice.private_chat, "about 20 s", clock)
+    await office.execute("update jobs set expected_at = expected_at - interval '8 seconds'")
+    await _edited(alice.private_chat, "a few seconds", clock)
+    await office.execute("update jobs set expected_at = expected_at - interval '40 seconds'")
+    await _edited(alice.private_chat, "⏱ taking longer than usual", clock)
+
+
+async def test_a_job_that_is_late_promises_nothing(office, alice, start, clock):
+    start()
+    job_id = await _running_job(office, alice.id)
+    await office.execute("update jobs set expected_at = now() - interval '1 hour'")
+    await _progress(office, job_id, 0.5)
+    await _edited(alice.private_chat, "⏱ taking longer than usual", clock)
+    assert await _promised(office, job_id) is None
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"cancel_requested": True, "state": "running"},
+        {"error": "PathAway"},
+        {"run_at": "2999-01-01 00:00:00+00", "is_due": False},
+    ],
+)
+async def test_nothing_is_said_of_the_time_where_nobody_can_know_it(office, alice, columns):
+    job_id = await office.job(alice.id, **columns)
+    await _expect(office, job_id, 40)
+    await office.owe_and_send(alice.id, "status", job_id)
+    assert "⏱" not in alice.private_chat.messages[-1].text
+
+
+async def test_far_behind_in_the_queue_places_are_not_counted(office, sandbox, alice, start, clock):
+    start()
+    for _ in range(jobs.COUNTED + 2):
+        await office.job(sandbox.user("Crowd").id)
+    last = await office.job(alice.id)
+    await office.owe_and_send(alice.id, "status", last)
+    assert alice.private_chat.messages[-1].text == "⏳ In the queue: number 100+"
+    await office.execute("update jobs set state = 'running' where id in (select min(id) from jobs)")
+    await office.execute(
+        "update jobs set state = 'running' where id in (select min(id) from jobs where state = 'queued')"
+    )
+    async with office.pool.connection() as connection:
+        await jobs.cancel(connection, last - 1)
+    await _edited(alice.private_chat, "number 100", clock)
