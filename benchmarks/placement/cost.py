@@ -26,6 +26,7 @@ from db.embedded import embedded_database
 from db.pool import Pool, open_pool
 from runtime.registry import Registry, load_registry
 from runtime.scheduler import schedule
+from runtime.scheduler.expectations import Learned
 from runtime.scheduler.place import place
 from runtime.scheduler.sync import sync_registry
 
@@ -68,16 +69,17 @@ class Cost:
         return self.reading + self.values + self.deciding
 
 
-async def decision_cost(pool: Pool, registry: Registry) -> Cost:
+async def decision_cost(pool: Pool, registry: Registry, learned: Learned) -> Cost:
     """One decision, which is not written."""
     async with pool.connection() as connection:
         started = time.perf_counter()
         seen = await placement.snapshot(connection, schedule.WINDOW)
+        known = await learned.timings(connection, registry)
         read = time.perf_counter()
         queued = [schedule._queued(row, registry) for row in seen.waiting]
         slots = schedule._slots(seen, registry)
         made = time.perf_counter()
-        decision = place(queued, slots, now=seen.waiting[0].seen_at, timings=MEANS)
+        decision = place(queued, slots, now=seen.waiting[0].seen_at, timings=known)
         decided = time.perf_counter()
         await connection.rollback()
     return Cost(
@@ -105,12 +107,21 @@ def write_registry(folder: Path) -> Registry:
 
 
 async def fill(connection: AsyncConnection, ids: Mapping[str, int], count: int) -> None:
-    """All backends ready and warm, and that many jobs waiting."""
+    """All backends ready and warm, run and load times measured, and that many jobs waiting."""
     await connection.execute(
         """update backends set health = 'ready', round_trip_seconds = 0.3,
                warm_model_set = (%s::text[])[1 + (substr(name, 5)::int / 2) %% %s]""",
         ([command.model_set for command in COMMANDS], len(COMMANDS)),
     )
+    for (key, device, size_class), seconds in MEANS.runs.items():
+        await connection.execute(
+            "insert into run_times (bucket, device, size_class, seconds) values (%s, %s, %s, %s)",
+            (key, device, size_class, seconds),
+        )
+    for (model_set, device), seconds in MEANS.loads.items():
+        await connection.execute(
+            "insert into load_times (model_set, device, seconds) values (%s, %s, %s)", (model_set, device, seconds)
+        )
     for command in COMMANDS:
         values = {"command_id": ids[command.name], "name": command.name, "variant": command.variant}
         values |= {"model_set": command.model_set, "count": count // len(COMMANDS), "users": USERS}
@@ -156,9 +167,10 @@ async def compare(dsn: str, registry: Registry, rounds: int) -> None:
 async def measure(what: str, short: Pool, long: Pool, registry: Registry, rounds: int) -> None:
     """Both queues in turn; a first round of each is not counted."""
     costs: tuple[list[Cost], list[Cost]] = ([], [])
+    sides = [(pool, Learned(), own) for pool, own in zip((short, long), costs, strict=True)]
     for number in range(rounds + 1):
-        for pool, own in zip((short, long), costs, strict=True):
-            cost = await decision_cost(pool, registry)
+        for pool, learned, own in sides:
+            cost = await decision_cost(pool, registry, learned)
             if number:
                 own.append(cost)
     few, many = costs

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from benchmarks.placement.learning import Learner
 from benchmarks.placement.outcome import Result
 from benchmarks.placement.policies import Choice, Policy
 from benchmarks.placement.state import Backend, Queue, Ticket, View
@@ -26,6 +27,7 @@ SOONEST_SECONDS = 0.05
 
 def simulate(trace: Trace, policy: Policy, *, timings: Timings = MEANS) -> Result:
     """Play the whole trace until its last job is done. The same trace and policy give the same result.
+    timings: what the policy knows, unless it learns.
 
     Raises: RuntimeError if jobs wait with nothing left to happen.
     """
@@ -39,6 +41,9 @@ class _Simulation:
         places = None if policy.lookahead is None else policy.lookahead + 1
         self._backends = {one.name: Backend(one.name, one.device, places) for one in trace.backends}
         self._half = trace.round_trip_seconds / 2
+        self._learner = Learner() if policy.learns else None
+        if self._learner:
+            timings = self._learner.timings()
         self._view = View(0.0, Queue(), list(self._backends.values()), trace.round_trip_seconds, timings)
         self._events: list[tuple[float, int, Callable[[], bool]]] = []
         self._numbers = itertools.count()
@@ -151,6 +156,9 @@ class _Simulation:
         del backend.held[ticket.id]
         backend.freed_at = self._view.now
         self._open[ticket.job.user_id] -= 1
+        if self._learner:
+            self._learner.see(ticket, backend.device)
+            self._view.timings = self._learner.timings()
         return True
 
     def _recall(self, job_id: int) -> None:

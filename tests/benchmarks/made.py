@@ -23,6 +23,7 @@ class Scripted:
     """Decides with the function given."""
 
     watches_loads = False
+    learns = False
 
     def __init__(self, decide: Callable[[View], Choices], lookahead: int | None = 1) -> None:
         self.lookahead = lookahead

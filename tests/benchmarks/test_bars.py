@@ -38,9 +38,19 @@ def test_longer_waits_and_a_later_end_than_a_peers_fail() -> None:
 
 def test_on_the_mixed_fleet_equal_is_not_enough() -> None:
     mixed = replace(GOOD, trace="mixed, near saturation")
+    slow = replace(mixed, waits=[12.0] * 100, makespan=1190.0)
 
-    assert failed(mixed, mixed) == [f"{mixed.trace}: p95 wait 20% better", f"{mixed.trace}: throughput 20% better"]
-    assert failed(mixed, replace(mixed, waits=[12.5] * 100, makespan=1200.0)) == []
+    assert failed(mixed, slow) == [f"{mixed.trace}: p95 wait 20% better", f"{mixed.trace}: throughput 20% better"]
+    assert failed(mixed, replace(mixed, waits=[12.5] * 100, makespan=1210.0)) == []
+
+
+def test_what_the_lower_bound_makes_impossible_is_told_and_not_asked() -> None:
+    mixed = replace(GOOD, trace="mixed, near saturation", bound=950.0)
+    found = bars({mixed.trace: {"ours": mixed, "swarmui": replace(mixed, policy="swarmui", waits=[20.0] * 100)}})
+
+    (told,) = [bar for bar in found if bar.what.endswith("throughput 20% better")]
+    assert told.is_met is None
+    assert told.measured == "+0.0%, but nobody can have more than +5.3%"
 
 
 def test_an_end_long_after_the_lower_bound_fails() -> None:

@@ -105,6 +105,21 @@ def test_our_policy_decides_with_the_window_that_the_scheduler_reads() -> None:
     assert first == [*range(1, WINDOW + 3), *range(101, 101 + WINDOW + 2)]
 
 
+def test_a_policy_that_learns_is_told_what_was_seen_and_no_more() -> None:
+    known = []
+
+    def watched(queued, slots, **more):  # type: ignore[no-untyped-def]
+        known.append(more["timings"])
+        return place(queued, slots, **more)
+
+    simulate(trace((0.0, "flux"), (100.0, "flux"), (200.0, "flux")), Ours(decider=watched, learns=True))
+
+    assert known[0].runs == {}
+    assert known[0].loads == {}
+    assert known[-1].runs == {("flux", "RTX 4090", ""): pytest.approx(FLUX.seconds["RTX 4090"])}
+    assert known[-1].loads == {("flux-schnell", "RTX 4090"): pytest.approx(FLUX.load_seconds)}
+
+
 def recalling(after: float) -> Result:
     """Two jobs go to a GPU at once, and the second is wanted back then."""
 

@@ -32,10 +32,12 @@ class Policy(Protocol):
 
     lookahead: prompts that may wait behind the one that runs, None = any number. watches_loads: it decides when a load
     is over, too.
+    learns: it is told the run times that were seen so far, not their true means.
     """
 
     lookahead: int | None
     watches_loads: bool
+    learns: bool
 
     def decide(self, view: View) -> Choices: ...
 
@@ -44,7 +46,7 @@ Maker = Callable[[], Policy]
 
 
 def policies() -> Mapping[str, Maker]:
-    """By name, ours first, then the peers as described, then each of them given our look-ahead."""
+    """By name: ours, the peers as described, each of them given our look-ahead, and ours when it knows no run times."""
     from benchmarks.placement.policies.fifo import Fifo
     from benchmarks.placement.policies.invokeai import InvokeAi
     from benchmarks.placement.policies.least_busy import LeastBusy
@@ -60,4 +62,5 @@ def policies() -> Mapping[str, Maker]:
         "fifo +1": lambda: Fifo(lookahead=1),
         "invokeai +1": lambda: InvokeAi(lookahead=1),
         "swarmui +1": lambda: SwarmUi(lookahead=1),
+        "ours, learning": lambda: Ours(learns=True),
     }

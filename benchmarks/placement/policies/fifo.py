@@ -7,6 +7,7 @@ from benchmarks.placement.state import View
 
 class Fifo:
     watches_loads = False
+    learns = False
 
     def __init__(self, lookahead: int | None = 0) -> None:
         self.lookahead = lookahead

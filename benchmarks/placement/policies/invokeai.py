@@ -13,6 +13,7 @@ AFFINITY_ITEMS = 32
 
 class InvokeAi:
     watches_loads = False
+    learns = False
 
     def __init__(self, lookahead: int | None = 0) -> None:
         self.lookahead = lookahead

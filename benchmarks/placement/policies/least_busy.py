@@ -8,6 +8,7 @@ from benchmarks.placement.state import View
 class LeastBusy:
     lookahead: int | None = None
     watches_loads = False
+    learns = False
 
     def decide(self, view: View) -> Choices:
         room, given = Room(view.backends), []

@@ -18,7 +18,8 @@ class Ours:
 
     watches_loads = False
 
-    def __init__(self, lookahead: int = 1, decider: Callable[..., Decision] = place) -> None:
+    def __init__(self, lookahead: int = 1, decider: Callable[..., Decision] = place, *, learns: bool = False) -> None:
+        self.learns = learns
         self.lookahead: int | None = lookahead
         self._places = lookahead + 1
         self._decider = decider
@@ -28,7 +29,7 @@ class Ours:
         if not len(view.queue):
             return Choices()
         free = sum(self._places - len(backend.held) for backend in view.backends)
-        queued = [self._known(ticket) for ticket in view.queue.window(WINDOW + free)]
+        queued = [self._known(ticket) for ticket in view.queue.window(WINDOW + min(free, WINDOW))]
         slots = [slot for backend in view.backends for slot in self._slots(backend, view)]
         decision = self._decider(queued, slots, now=_moment(view.now), timings=view.timings)
         return Choices(

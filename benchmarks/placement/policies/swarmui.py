@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 1.5
 
 class SwarmUi:
     watches_loads = True
+    learns = False
 
     def __init__(self, lookahead: int | None = 0) -> None:
         self.lookahead = lookahead
