@@ -125,16 +125,6 @@ async def backends(connection: AsyncConnection) -> list[BackendState]:
         return await cursor.fetchall()
 
 
-async def set_warm(connection: AsyncConnection, backend: str, model_set: str) -> None:
-    """The backend has these weights loaded now, for a job that begins."""
-    await connection.execute(
-        """update backends set used_at = now(), warm_model_set = %(model_set)s,
-               warm_since = case when warm_model_set = %(model_set)s then warm_since else now() end
-           where name = %(backend)s""",
-        {"backend": backend, "model_set": model_set},
-    )
-
-
 DUE = "update jobs set is_due = true where state = 'queued' and not is_due and run_at <= now()"
 
 # The buckets are found one by one along the index, and of each only the first jobs are read: neither the number of jobs
@@ -153,7 +143,8 @@ WAITING = """
     from buckets cross join lateral (
         select id, command, variant, model_set, size_class, user_id, run_at, rank_at, recalls, expected_at from jobs
         where state = 'queued' and is_due and jobs.bucket = buckets.bucket
-        order by rank_at, id limit %s + (select count(*) from slots where job_id is null)) as first
+        order by rank_at, id
+        limit %(window)s + (select least(count(*), %(window)s) from slots where job_id is null)) as first
     order by rank_at, first.id
 """
 SLOTS = """
@@ -187,7 +178,7 @@ class Snapshot:
 async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
     """Let no other scheduler decide until this transaction ends, and read what there is to decide.
 
-    window: how many jobs of each command variant are read, beside one for each free slot.
+    window: how many jobs of each command variant are read, beside one for each free slot, up to twice that.
 
     The transaction does not wait for the disk: a decision that is lost with the database server is made again.
     """
@@ -199,7 +190,7 @@ async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
         await connection.execute("set local synchronous_commit = off")
         await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
         await connection.execute(DUE)
-        await waiting.execute(WAITING, (window,))
+        await waiting.execute(WAITING, {"window": window})
         await slots.execute(SLOTS)
         await backends.execute(BACKENDS)
         await breakers.execute(NOT_CLOSED)

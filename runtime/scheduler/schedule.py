@@ -25,7 +25,7 @@ from runtime.scheduler.view import Decision, Held, QueuedJob, Slot, command_key
 log = structlog.get_logger("veilrun.scheduler")
 
 WINDOW = 64
-"""How many waiting jobs of one command variant are looked at, beside one for each free slot."""
+"""How many waiting jobs of one command variant are looked at, beside one for each free slot, up to twice that."""
 
 EXPLAINED = 64
 """So many of the first waiting jobs have their reasons kept true: others would change theirs with every decision."""
@@ -65,8 +65,13 @@ async def place_jobs(pool: Pool, registry: Registry) -> list[Wakeup]:
     finally:
         turn.is_awaited = False
     try:
-        async with pool.connection() as connection, connection.pipeline():
-            return await _decide(connection, registry, turn.learned)
+        wakeups: list[Wakeup] = []
+        while True:
+            async with pool.connection() as connection, connection.pipeline():
+                more = await _decide(connection, registry, turn.learned)
+            wakeups += more
+            if len(more) < WINDOW:  # else some that were not looked at may have a place to go to
+                return wakeups
     finally:
         turn.lock.release()
 
