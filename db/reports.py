@@ -1,14 +1,23 @@
-"""Counts over the tables, for metrics."""
+"""Counts over the tables, for metrics and for whoever asks how busy everything is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from db.jobs import BUCKETS
+
+COUNTED = 10_000
+"""Jobs that wait are counted so far, of each command."""
+
+FIRST = 64
+"""Among so many of each command that are next, the oldest is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """How many jobs there are by (command, state), backends by health, and how long the oldest waiting job waits.
+    """How many jobs there are by (command, state), and backends by health.
 
     'later' is the state of those that wait and may not start yet.
     round_trips: seconds that a small request took at the last check, for each backend that answers.
@@ -16,7 +25,6 @@ class Fleet:
 
     jobs: Mapping[tuple[str, str], int]
     backends: Mapping[str, int]
-    oldest_queued_seconds: float
     round_trips: Mapping[str, float]
 
 
@@ -35,9 +43,57 @@ async def fleet(connection: AsyncConnection) -> Fleet:
         "select name, round_trip_seconds from backends where health = 'ready' and round_trip_seconds is not null"
     )
     round_trips = {name: seconds async for name, seconds in measured}
-    oldest = await connection.execute(
-        "select coalesce(extract(epoch from now() - min(run_at)), 0)::float8 from jobs"
-        " where state = 'queued' and run_at <= now()"
+    return Fleet(counted, healths, round_trips)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The jobs of one command (with variant) that wait, counted to COUNTED; oldest_seconds: how long the one of the
+    first of them that came first has waited."""
+
+    command: str
+    depth: int
+    oldest_seconds: float
+
+
+LINES = f"""{BUCKETS}
+    select bucket as command, depth.count::int as depth, greatest(first.seconds, 0)::float8 as oldest_seconds
+    from buckets cross join lateral (
+        select count(*) from (
+            select from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
+            limit %(counted)s) as counted) as depth
+    cross join lateral (
+        select extract(epoch from now() - min(run_at)) as seconds from (
+            select run_at from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
+            order by rank_at, id limit %(first)s) as next) as first
+    where bucket is not null
+"""
+
+
+async def lines(connection: AsyncConnection) -> Sequence[Line]:
+    """What waits, by command: whatever its length, a bounded part of the queue is read, along its index."""
+    async with connection.cursor(row_factory=class_row(Line)) as cursor:
+        await cursor.execute(LINES, {"counted": COUNTED, "first": FIRST})
+        return await cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """How busy everything is: backends that take jobs, all backends, jobs that wait (counted to COUNTED, of each
+    command), jobs on backends."""
+
+    ready: int
+    backends: int
+    waiting: int
+    running: int
+
+
+async def busy(connection: AsyncConnection) -> Busy:
+    """The same for everybody who asks in a chat."""
+    cursor = await connection.execute(
+        """select count(*) filter (where health = 'ready' and drained_at is null), count(*),
+               (select count(*) from jobs where state in ('placed', 'running'))
+           from backends where health_reason is distinct from 'not in the registry'"""
     )
-    row = await oldest.fetchone()
-    return Fleet(counted, healths, row[0] if row else 0.0, round_trips)
+    ((ready, known, running),) = await cursor.fetchall()
+    return Busy(ready, known, sum(line.depth for line in await lines(connection)), running)

@@ -31,6 +31,7 @@ class Measure:
         try:
             async with self._pool.connection(timeout=MEASURE_SECONDS) as connection:
                 _measure_fleet(await reports.fleet(connection))
+                _measure_queue(await reports.lines(connection))
                 _measure_breakers(await breakers.not_closed(connection))
                 await _tally(connection)
                 metrics.tallies.show(await tallies.read(connection))
@@ -59,7 +60,15 @@ def _measure_fleet(found: reports.Fleet) -> None:
         metrics.backends_by_health.labels(health).set(count)
     for backend, seconds in found.round_trips.items():
         metrics.round_trip_seconds.labels(backend).set(seconds)
-    metrics.oldest_queued_seconds.set(found.oldest_queued_seconds)
+
+
+def _measure_queue(lines: Sequence[reports.Line]) -> None:
+    metrics.queue_depth.clear()
+    metrics.queue_oldest_seconds.clear()
+    for line in lines:
+        metrics.queue_depth.labels(line.command).set(line.depth)
+        metrics.queue_oldest_seconds.labels(line.command).set(line.oldest_seconds)
+    metrics.oldest_queued_seconds.set(max((line.oldest_seconds for line in lines), default=0.0))
 
 
 async def _tally(connection: AsyncConnection) -> None:

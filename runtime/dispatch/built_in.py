@@ -5,8 +5,9 @@ import difflib
 from db import jobs, reports
 from db.jobs import OPEN_STATES, Job, State
 from runtime.api import Command, Text
+from runtime.chat.progress_bar import Progress, percent
 from runtime.chat.spoken import spoken
-from runtime.chat.status_line import SOON_SECONDS, place_in_line
+from runtime.chat.status_line import SOON_SECONDS, place_in_line, shown_eta
 from runtime.chat.texts import text
 from runtime.dispatch.effects import Scene
 from runtime.dispatch.update import Message
@@ -83,21 +84,17 @@ async def status(scene: Scene, message: Message, user_id: int, rest: str) -> Non
 
 
 async def _fleet(scene: Scene) -> str:
-    found = await reports.fleet(scene.connection)
-
-    def count(*states: str) -> int:
-        return sum(number for (_, state), number in found.jobs.items() if state in states)
-
-    return scene.say(
-        "dispatch.fleet",
-        ready=found.backends.get("ready", 0),
-        all=sum(found.backends.values()),
-        waiting=count("queued"),
-        running=count("placed", "running"),
-    )
+    busy = await reports.busy(scene.connection)
+    return scene.say("dispatch.fleet", ready=busy.ready, all=busy.backends, waiting=busy.waiting, running=busy.running)
 
 
 async def _line(scene: Scene, job: Job) -> str:
+    """Where the job is, and when it will be done, if that is known."""
+    where, eta = await _where(scene, job), shown_eta(job)
+    return where if eta is None else scene.say("dispatch.job_eta", line=where, eta=eta.words(scene.language))
+
+
+async def _where(scene: Scene, job: Job) -> str:
     if job.state == "queued" and job.due_seconds > SOON_SECONDS and job.attempt == 0:
         return scene.say("dispatch.job_later", command=job.command, time=spoken(job.due_seconds, scene.language))
     if job.state == "queued":
@@ -105,10 +102,10 @@ async def _line(scene: Scene, job: Job) -> str:
         return scene.say("dispatch.job_waits", command=job.command, position=place_in_line(position or 1))
     if job.state == "placed":
         return scene.say("dispatch.job_starts", command=job.command)
-    share = (job.progress or {}).get("percent")
-    if isinstance(share, int | float):
-        return scene.say("dispatch.job_runs", command=job.command, percent=int(share))
-    return scene.say("dispatch.job_starts", command=job.command)
+    progress = Progress.read(job.progress or {})
+    if progress.fraction == 0:
+        return scene.say("dispatch.job_starts", command=job.command)
+    return scene.say("dispatch.job_runs", command=job.command, percent=percent(progress.fraction))
 
 
 COMMANDS = {"start": start, "help": help_, "cancel": cancel, "status": status}

@@ -144,13 +144,29 @@ async def test_status_tells_of_my_jobs_in_this_chat(bot, chat, group) -> None:
     await bot.catch_up()
     _, first, second, _ = await bot.jobs()
     await bot.query("update jobs set state = 'placed' where id = %s", first.id)
-    await bot.query("update jobs set state = 'running', progress = %s where id = %s", '{"percent": 41.7}', second.id)
+    half = '{"phase": "running", "fraction": 0.417}'
+    await bot.query("update jobs set state = 'running', progress = %s where id = %s", half, second.id)
     chat.send("/status")
     await bot.catch_up()
 
     lines = next(text for text in said(chat) if "GPU servers" in text).split("\n")
     assert lines[:3] == ["⏳ /flux: starting", "🎨 /sd3: 41 %", "⏳ /flux: number 2 in the queue"]
     assert lines[-1] == "GPU servers: 0 of 0 ready. Jobs: 2 waiting, 2 running."
+
+
+async def test_status_tells_when_my_jobs_will_be_done_if_that_is_known(bot, chat) -> None:
+    chat.send("/f one")
+    chat.send("/f two")
+    await bot.catch_up()
+    await bot.query("update jobs set expected_at = now() + interval '149 seconds' where id = 1")
+    chat.send("/status")
+    await bot.catch_up()
+
+    lines = next(text for text in said(chat) if "GPU servers" in text).split("\n")
+    assert lines[:2] == [
+        "⏳ /flux: number 1 in the queue, ⏱ done in 2 to 3 minutes",
+        "⏳ /flux: number 2 in the queue",
+    ]
 
 
 async def test_status_without_jobs(bot, chat) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from db import backends, placement, views
-from db.placement import BackendRow
+from db import backends, jobs, placement, views
+from db.jobs import NewJob
+from db.placement import BackendRow, CommandRow
 from db.pool import Pool, open_pool
 from runtime.anon.state import AnonState, forget_state, write_state
 from tests.conftest import Database
@@ -83,3 +84,28 @@ async def test_a_drained_backend_is_counted_as_drained_whatever_its_health(pool:
     await measure()
 
     assert (told("veilrun_backends", health="ready"), told("veilrun_backends", health="drained")) == (1, 1)
+
+
+async def test_what_waits_is_told_by_command_with_its_variant_and_how_long_it_has_waited(
+    pool: Pool, tmp_path: Path
+) -> None:
+    async with pool.connection() as connection:
+        (ids,) = [await placement.sync_commands(connection, [CommandRow("flux", (), "flux", "1", "s", "d", {})])]
+        for variant in (None, None, "dev", "dev"):
+            await jobs.insert(connection, NewJob(ids["flux"], "flux", {}, variant=variant))
+        await connection.execute("update jobs set run_at = now() - interval '90 seconds' where id = 2")
+        await connection.execute("update jobs set is_due = false, run_at = now() + interval '1 hour' where id = 4")
+    measure = Measure(pool, tmp_path)
+    await measure()
+
+    assert told("veilrun_queue_depth", command="flux") == 2
+    assert told("veilrun_queue_depth", command="flux --dev") == 1
+    assert told("veilrun_queue_oldest_seconds", command="flux") == pytest.approx(90, abs=5)
+    assert told("veilrun_oldest_queued_seconds") == pytest.approx(90, abs=5)
+
+    async with pool.connection() as connection:
+        await connection.execute("update jobs set state = 'cancelled'")
+    await measure()
+
+    assert told("veilrun_queue_depth", command="flux") is None
+    assert told("veilrun_oldest_queued_seconds") == 0
