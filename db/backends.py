@@ -178,15 +178,3 @@ async def not_released(connection: AsyncConnection, name: str, released_at: date
 async def forget_weights(connection: AsyncConnection, name: str) -> None:
     """The backend has nothing loaded any more."""
     await connection.execute("update backends set warm_model_set = null where name = %s", (name,))
-
-
-async def not_loaded(connection: AsyncConnection, backend: str) -> None:
-    """A job that was to begin there does not: the weights that are loaded are those of the one that runs."""
-    await connection.execute(
-        """update backends set warm_model_set = last.model_set, warm_since = null
-           from (select jobs.model_set from slots join jobs on jobs.id = slots.job_id
-                 where slots.backend = %(backend)s and jobs.state = 'running'
-                 order by began_at nulls last, placed_at limit 1) as last
-           where name = %(backend)s and warm_model_set is distinct from last.model_set""",
-        {"backend": backend},
-    )

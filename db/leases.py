@@ -294,16 +294,3 @@ async def not_woken(connection: AsyncConnection, wakeups: Sequence[Wakeup]) -> N
            where jobs.id = untold.id and jobs.fence = untold.fence and state = 'placed'""",
         ([wakeup.job_id for wakeup in wakeups], [wakeup.fence for wakeup in wakeups]),
     )
-
-
-async def remember_run(
-    connection: AsyncConnection, command: str, variant: str | None, device: str, seconds: float
-) -> None:
-    """Fold one measured run into the running mean of this command variant on this device."""
-    await connection.execute(
-        """insert into durations as known (command, variant, device, run_seconds) values (%s, %s, %s, %s)
-           on conflict (command, variant, device) do update set runs = known.runs + 1,
-               run_seconds = known.run_seconds
-                   + (excluded.run_seconds - known.run_seconds) / least(known.runs + 1, 20)""",
-        (command, variant or "", device, seconds),
-    )

@@ -12,12 +12,14 @@ from runtime.api import Invocation, Limits, VeilrunError
 from runtime.comfyui import ComfyClient, PathAway, Progress, cancel, withdraw
 from runtime.registry import LoadedCommand
 from runtime.scheduler.fleet import Backend
+from runtime.scheduler.size_class import size_class
 from runtime.worker.inputs import Input, fetch_inputs, prepare_inputs
 from runtime.worker.invocations import invocation_of
 from runtime.worker.outcome import PATH_SECONDS
 from runtime.worker.outputs import Made, finish
 from runtime.worker.progress import ProgressWriter
-from runtime.worker.render import prepare, render
+from runtime.worker.render import medium_of, prepare, render
+from runtime.worker.stopwatch import Stopwatch
 from runtime.worker.workplace import Workplace
 
 CANCEL_PATIENCE_SECONDS = 2.0
@@ -36,10 +38,19 @@ class Recalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What the job made. run_seconds: the time on the GPU, None if the backend did not say."""
+    """What the job made. run_seconds: the time on the GPU, None if the backend did not say.
+
+    is_telling: whether that time says something of other jobs of this size_class. ago_seconds: since the run was seen
+    to begin, None if nobody saw that or if it is written already. load_seconds: what of run_seconds was the load, as
+    far as its steps tell.
+    """
 
     made: Sequence[Made]
     run_seconds: float | None
+    is_telling: bool = False
+    size_class: str = ""
+    ago_seconds: float | None = None
+    load_seconds: float | None = None
 
 
 class Attempt:
@@ -96,7 +107,8 @@ class Attempt:
         pictures = await prepare_inputs(command, contents)
         prompt = await prepare(self._workplace.registry, command, self.invocation, pictures, backend, self.prompt_id)
         self.is_posted = True
-        writer = ProgressWriter(self._workplace.pool, self.lease)
+        stopwatch = Stopwatch()
+        writer = ProgressWriter(self._workplace.pool, self.lease, stopwatch)
 
         def report(reading: Progress) -> None:
             self.has_begun = self.has_begun or reading.phase != "queued"
@@ -113,7 +125,16 @@ class Attempt:
                 on_progress=report,
                 on_run_over=self._free_slot,
             )
-        return Collected(await finish(rendered.outputs), rendered.run_seconds)
+        ago_seconds = None if writer.has_told_begin else stopwatch.ago_seconds
+        inputs = [medium_of(picture) for picture in pictures]
+        return Collected(
+            await finish(rendered.outputs),
+            rendered.run_seconds,
+            is_telling=rendered.run_seconds is not None and not rendered.is_from_cache,
+            size_class=size_class(command, self.job.arguments, variant=self.job.variant, inputs=inputs),
+            ago_seconds=ago_seconds,
+            load_seconds=stopwatch.load_seconds,
+        )
 
     async def stop_prompt(self) -> None:
         """Take the prompt off the backend, if it may be there. Raises: BackendError, UnknownBackend."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from psycopg import AsyncConnection
 
-from db import artifacts, backends, breakers, chats, deliveries, leases
+from db import artifacts, breakers, chats, deliveries, leases, timings
 from db.artifacts import NewArtifact
 from db.breakers import Failure
 from db.jobs import Job
@@ -24,10 +24,14 @@ class FencedOut(Exception):
 
 
 async def write_collected(
-    pool: Pool, job: Job, lease: Lease, collected: Collected, *, inputs: Sequence[int], device: str
+    pool: Pool, job: Job, lease: Lease, collected: Collected, *, inputs: Sequence[int]
 ) -> int | None:
-    """The results, the user's last result, and the message owed. The id of that message's delivery, if there is one."""
+    """The results, the user's last result, what the run took, and the message owed. The id of that message's delivery,
+    if there is one.
+    """
     async with pool.connection() as connection, connection.pipeline():
+        if collected.ago_seconds is not None:
+            await timings.began(connection, lease, ago_seconds=collected.ago_seconds)
         await _end(connection, lease, "collected")
         ids = [
             await artifacts.add(connection, artifact, content)
@@ -35,11 +39,18 @@ async def write_collected(
         ]
         if job.chat_id is not None and job.user_id is not None:
             await chats.remember(connection, job.chat_id, job.user_id, ids[0])
-        if collected.run_seconds is not None:
-            await leases.remember_run(connection, job.command, job.variant, device, collected.run_seconds)
         if job.backend is not None:
             await breakers.worked(connection, job.backend, command_key(job.command, job.variant))
-        return await _owe(connection, job, "result")
+        delivery = await _owe(connection, job, "result")
+        if collected.run_seconds is not None and collected.is_telling:  # last: others wait for the row that it changes
+            await timings.learn(
+                connection,
+                lease,
+                seconds=collected.run_seconds,
+                size_class=collected.size_class,
+                load_seconds=collected.load_seconds,
+            )
+        return delivery
 
 
 async def write_failed(pool: Pool, job: Job, lease: Lease, fail: Fail, failure: Failure | None = None) -> int | None:
@@ -80,14 +91,12 @@ async def write_requeued(
         return state
 
 
-async def write_recalled(pool: Pool, job: Job, lease: Lease) -> Literal["queued", "cancelled"]:
+async def write_recalled(pool: Pool, lease: Lease) -> Literal["queued", "cancelled"]:
     """The job waits for its turn again, as if it had never been placed, unless its user cancelled it meanwhile."""
     async with pool.connection() as connection, connection.pipeline():
         state = await leases.recall(connection, lease)
         if state is None:
             raise FencedOut
-        if job.backend is not None:
-            await backends.not_loaded(connection, job.backend)
         return state
 
 

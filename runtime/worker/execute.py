@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from db import backends, leases, placement, views
+from db import backends, leases, views
 from db.breakers import Failure
 from db.leases import Wakeup
 from db.pool import AWAY
@@ -87,8 +87,6 @@ async def _claim(workplace: Workplace, wakeup: Wakeup) -> Attempt | None:
         if claimed is None:
             return None
         job, lease = claimed
-        if job.backend is not None:
-            await placement.set_warm(connection, job.backend, job.model_set)
         inputs = await find_inputs(connection, job.id)
     log.info("job started", job=job.id, command=job.command, backend=job.backend, attempt=job.attempt)
     return Attempt(workplace, job, lease, inputs, is_resumed=job.prompt_id != prompt_id)
@@ -127,7 +125,6 @@ class _Execution:
             self._attempt.lease,
             collected,
             inputs=[given.artifact_id for given in self._attempt.inputs],
-            device=self._attempt.backend.config.device,
         )
         self._tell(delivery)
         self._clean_up(is_over=True)
@@ -193,7 +190,7 @@ class _Execution:
                 raise FencedOut
 
     async def _recall(self) -> None:
-        state = await write_recalled(self._workplace.pool, self._job, self._attempt.lease)
+        state = await write_recalled(self._workplace.pool, self._attempt.lease)
         self._workplace.soon(self._workplace.place())
         log.info("job recalled", job=self._job.id, backend=self._job.backend)
         if state == "cancelled":

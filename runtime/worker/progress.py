@@ -7,10 +7,11 @@ from dataclasses import asdict
 
 import structlog
 
-from db import events
+from db import events, timings
 from db.leases import Lease
 from db.pool import AWAY, Pool
 from runtime.comfyui import Progress
+from runtime.worker.stopwatch import Stopwatch
 
 log = structlog.get_logger("veilrun.progress")
 
@@ -20,17 +21,21 @@ INTERVAL_SECONDS = 0.3
 class ProgressWriter:
     """Writes the newest reading at most every 0.3 s; readings in between are skipped, the last one never.
 
-    The first is written after that time too: a run that is shorter needs none.
+    The first is written after that time too: a run that is shorter needs none. With it goes what the stopwatch says:
+    that the run has begun, and how long it needs still. has_told_begin: whether the first of them is written.
     """
 
-    def __init__(self, pool: Pool, lease: Lease) -> None:
+    def __init__(self, pool: Pool, lease: Lease, stopwatch: Stopwatch) -> None:
         self._pool = pool
         self._lease = lease
+        self._stopwatch = stopwatch
+        self.has_told_begin = False
         self._newest: Progress | None = None
         self._has_news = asyncio.Event()
 
     def report(self, reading: Progress) -> None:
         """Take in a reading; returns at once."""
+        self._stopwatch.note(reading)
         self._newest = reading
         self._has_news.set()
 
@@ -52,7 +57,16 @@ class ProgressWriter:
             if self._newest is None:
                 continue
             try:
-                async with self._pool.connection() as connection:
-                    await events.progress(connection, self._lease.job_id, self._lease.fence, asdict(self._newest))
+                await self._write_once(self._newest)
             except AWAY as error:
                 log.warning("progress not written", job=self._lease.job_id, error=type(error).__name__)
+
+    async def _write_once(self, reading: Progress) -> None:
+        ago_seconds, left_seconds = self._stopwatch.ago_seconds, self._stopwatch.left_seconds
+        async with self._pool.connection() as connection, connection.pipeline():
+            if ago_seconds is not None and not self.has_told_begin:
+                await timings.began(connection, self._lease, ago_seconds=ago_seconds)
+            if left_seconds is not None:
+                await timings.expect_running(connection, self._lease, left_seconds)
+            await events.progress(connection, self._lease.job_id, self._lease.fence, asdict(reading))
+        self.has_told_begin = ago_seconds is not None

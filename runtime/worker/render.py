@@ -5,7 +5,7 @@ Nothing here knows of a database or a chat.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -17,6 +17,7 @@ from runtime.comfyui import (
     Output,
     Prompt,
     check_graph,
+    is_sampler,
     raise_if_any,
     run_and_collect,
 )
@@ -35,10 +36,14 @@ COLLECT_SECONDS = {"direct": 0.1, "anon": 0.0}
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the backend made, as it came. run_seconds: its own time for the run, None if it did not say."""
+    """What the backend made, as it came. run_seconds: its own time for the run, None if it did not say.
+
+    is_from_cache: it had made it before, wholly or for the most part, so that its time says nothing of others.
+    """
 
     outputs: tuple[Output, ...]
     run_seconds: float | None
+    is_from_cache: bool = False
 
 
 async def prepare(
@@ -61,7 +66,7 @@ async def prepare(
     )
     invocation = replace(
         invocation,
-        inputs=tuple(_medium(picture) for picture in pictures),
+        inputs=tuple(medium_of(picture) for picture in pictures),
         uploads=tuple(upload.reference for upload in uploads),
     )
     graph = fill_graph(command, invocation)
@@ -88,7 +93,8 @@ def _tell_weaker(backend: str, wanted: Traces, allowed: Traces) -> None:
     log.warning("a node class is missing, pictures leave more traces", backend=backend, wanted=wanted, allowed=allowed)
 
 
-def _medium(picture: Picture) -> Medium:
+def medium_of(picture: Picture) -> Medium:
+    """The picture as plugins see it."""
     return Medium("image", picture.media_type, len(picture.content), picture.width, picture.height)
 
 
@@ -132,7 +138,15 @@ async def render(
         is_done.set()
         is_over.set()
         await telling
-    return Rendered(tuple(outputs), history.run_seconds)
+    return Rendered(tuple(outputs), history.run_seconds, is_from_cache(prompt, history.cached))
+
+
+def is_from_cache(prompt: Prompt, cached: Collection[str]) -> bool:
+    """Whether a sampler's work was there already; without samplers, whether all was but what saves the result."""
+    samplers = [node for node, content in prompt.graph.items() if is_sampler(content)]
+    if samplers:
+        return any(node in cached for node in samplers)
+    return prompt.graph.keys() <= {*cached, *prompt.outputs}
 
 
 async def _tell(

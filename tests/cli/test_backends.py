@@ -34,7 +34,7 @@ async def connection(database: Database, shell: Shell) -> AsyncIterator[AsyncCon
             round_trip_seconds=0.0123,
         )
         await backends.tell_devices(opened, "gpu-a", [CARD], "the registry says 32 GB, but the card has 24 GB")
-        await placement.set_warm(opened, "gpu-a", "flux-schnell")
+        await opened.execute("update backends set warm_model_set = 'flux-schnell' where name = 'gpu-a'")
         yield opened
 
 

@@ -136,7 +136,7 @@ async def test_the_watch_checks_at_once_and_again_as_soon_as_a_job_could_not_rea
         try:
             await asyncio.wait_for(became_ready.wait(), 5)
             async with pool.connection() as connection:
-                await placement.set_warm(connection, "gpu-1", "flux-schnell")
+                await connection.execute("update backends set warm_model_set = 'flux-schnell' where name = 'gpu-1'")
             await comfyui.crash()
             watch.check_soon("gpu-1")
             away = await until_health(pool, "away")

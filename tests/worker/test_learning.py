@@ -1,0 +1,85 @@
+"""What workers tell of the runs that they see: begun, warm or cold, how long; and of which they tell nothing."""
+
+import asyncio
+
+import pytest
+
+from runtime.api import Graph
+from runtime.comfyui import Prompt
+from runtime.scheduler.schedule import place_jobs
+from runtime.worker.execute import execute
+from runtime.worker.render import is_from_cache
+from tests.worker.yard import Yard, eventually
+
+
+async def tries(yard: Yard) -> list[tuple[object, ...]]:
+    return await yard.rows("select was_warm from attempts order by job_id")
+
+
+async def learned(yard: Yard) -> list[tuple[object, ...]]:
+    return await yard.rows("select bucket, device, size_class, runs from run_times where runs > 0")
+
+
+async def test_a_second_run_is_warm_and_counts(yard: Yard):
+    for seed in (1, 2, 3):
+        assert (await yard.run(await yard.queue("flux", seed=seed))).state == "collected"
+
+    assert await tries(yard) == [(False,), (True,), (True,)]
+    assert await learned(yard) == [("flux", "sandbox", "0.016x", 2)]
+    assert await yard.rows("select warm_model_set, warm_since is null from backends") == [("flux-schnell", False)]
+
+
+async def test_other_weights_make_it_cold_again_and_tell_what_a_load_is(yard: Yard):
+    for command in ("flux", "flux", "sd3", "flux"):
+        await yard.run(await yard.queue(command))
+
+    assert await tries(yard) == [(False,), (True,), (False,), (False,)]
+    assert ("flux-schnell", "sandbox") in await yard.rows("select model_set, device from load_times")
+
+
+async def test_an_answer_from_the_cache_tells_nothing(yard: Yard, comfyui):
+    for _ in range(3):
+        assert (await yard.run(await yard.queue("flux", seed=5))).state == "collected"
+
+    assert await learned(yard) == []
+
+
+async def test_a_run_is_known_to_have_begun_while_it_runs(yard: Yard, comfyui):
+    comfyui.faults.hold = {"sampler"}
+    job_id = await yard.queue("flux")
+    await place_jobs(yard.pool, yard.registry)
+    working = asyncio.create_task(execute(yard.workplace, job_id, (await yard.job(job_id)).fence))
+
+    async def has_begun() -> bool:
+        return await yard.rows("select began_at is not null from jobs") == [(True,)]
+
+    await eventually(has_begun)
+
+    assert await yard.rows("select warm_model_set from backends") == [("flux-schnell",)]
+    comfyui.faults.hold = set()
+    await working
+
+
+def prompt(**cached: bool) -> tuple[Prompt, set[str]]:
+    graph: Graph = {
+        "loader": {"class_type": "UNETLoader", "inputs": {}},
+        "sampler": {"class_type": "KSampler", "inputs": {"latent_image": ["loader", 0]}},
+        "save": {"class_type": "SaveImage", "inputs": {"images": ["sampler", 0]}},
+    }
+    return Prompt("id", graph, outputs=("save",)), {name for name, is_so in cached.items() if is_so}
+
+
+@pytest.mark.parametrize(
+    ("cached", "expected"),
+    [({}, False), ({"loader": True}, False), ({"loader": True, "sampler": True}, True)],
+)
+def test_a_run_is_from_the_cache_if_no_sampler_worked(cached: dict[str, bool], expected: bool):
+    made, nodes = prompt(**cached)
+    assert is_from_cache(made, nodes) is expected
+
+
+def test_without_samplers_all_but_the_saving_is_to_come_from_the_cache():
+    made, _ = prompt()
+    del made.graph["sampler"]
+    assert is_from_cache(made, {"loader"})
+    assert not is_from_cache(made, {"save"})
