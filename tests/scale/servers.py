@@ -18,7 +18,7 @@ import redis
 from db.embedded.place import find_place
 from db.embedded.server import bring_up, has_ended, stop
 
-START_SECONDS, LOOK_SECONDS = 90.0, 0.05
+START_SECONDS, EPMD_SECONDS, LOOK_SECONDS = 90.0, 5.0, 0.05
 
 CONSUMER_TIMEOUT_MS = 2_000
 """How long RabbitMQ lets a message be unacknowledged, here; 30 minutes where nobody sets it."""
@@ -184,9 +184,12 @@ class RabbitmqServer(_Started):
 
     def close(self) -> None:
         super().close()
-        epmd = shutil.which("epmd")
-        if epmd:  # a daemon; it ends only when no node is known to it
-            subprocess.run([epmd, "-kill"], env={**os.environ, **self._epmd}, capture_output=True, check=False)
+        epmd, deadline = shutil.which("epmd"), time.monotonic() + EPMD_SECONDS
+        while epmd and time.monotonic() < deadline:  # a daemon; it ends only when no node is known to it any more
+            environment = {**os.environ, **self._epmd}
+            if b"Killed" in subprocess.run([epmd, "-kill"], env=environment, capture_output=True, check=False).stdout:
+                return
+            time.sleep(LOOK_SECONDS)
 
 
 class PostgresServer(BrokerServer):

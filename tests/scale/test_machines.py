@@ -96,6 +96,8 @@ async def test_two_webs_and_three_workers_do_each_update_and_each_job_once(datab
             )
         await answering(f"{targets[1]}/readyz")
 
+        async with await database.connect() as connection:  # none is worth waiting for
+            await connection.execute("update backends set warm_model_set = 'flux-schnell'")
         for _ in range(rounds):
             for person in people:
                 telegram.user(person).private_chat.send("/f an astronaut --size 256x256")

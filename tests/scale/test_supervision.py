@@ -64,7 +64,9 @@ async def busy(database: Database, tmp_path: Path) -> AsyncIterator[tuple[Yard, 
         backends = [await stack.enter_async_context(SandboxComfyUI(pace=0)) for _ in range(3)]
         for backend in backends:
             backend.faults.hold = {"sampler"}
-        yield await stack.enter_async_context(open_yard(database.dsn, write_registry(tmp_path, backends))), backends
+        yard = await stack.enter_async_context(open_yard(database.dsn, write_registry(tmp_path, backends)))
+        await yard.execute_sql("update backends set warm_model_set = 'flux-schnell'")  # none is worth waiting for
+        yield yard, backends
 
 
 async def test_a_worker_that_is_killed_takes_no_other_worker_s_job_with_it(busy, tmp_path: Path):
