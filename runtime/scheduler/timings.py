@@ -12,6 +12,9 @@ GB_PER_SECOND = 1.0
 
 _LEAST_LOAD_SECONDS = 0.1
 
+MOST_COMPARED = 8
+"""What is expected of a device where a command never ran is worked out from so many others where it did."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:
@@ -27,8 +30,13 @@ class Timings:
     runs: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     loads: Mapping[tuple[str, str], float] = field(default_factory=dict)
     weights_gb: Mapping[str, float] = field(default_factory=dict)
+    _sizes: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _runs: dict[tuple[str, str, str], float] = field(default_factory=dict, init=False, repr=False, compare=False)
     _loads: dict[tuple[str, str], float] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for (key, device, size_class), seconds in self.runs.items():
+            self._sizes.setdefault(key, {}).setdefault(device, {})[size_class] = seconds
 
     def run_seconds(self, key: str, device: str, size_class: str = "") -> float:
         """Expected seconds of the run alone.
@@ -55,31 +63,30 @@ class Timings:
         return seconds
 
     def is_known(self, key: str, device: str, size_class: str = "") -> bool:
-        """Whether such a run was measured."""
-        return (key, device, size_class) in self.runs
+        """Whether such a run was measured on the device, in this size or in another that it can be scaled from."""
+        return device in self._sizes.get(key, {})
 
     def measured_keys(self) -> frozenset[str]:
         """The commands that have run anywhere, so that what is expected of them is more than a guess."""
-        return frozenset(key for key, _, _ in self.runs)
+        return frozenset(self._sizes)
 
     def _expected_run(self, key: str, device: str, size_class: str) -> float:
-        by_device: dict[str, dict[str, float]] = {}
-        for (known, where, size), seconds in self.runs.items():
-            if known == key:
-                by_device.setdefault(where, {})[size] = seconds
-        expected = {where: _scaled(sizes, size_class) for where, sizes in by_device.items()}
-        if device in expected:
-            return expected[device]
-        if expected:
-            return math.fsum(s * self._slowness(device, where) for where, s in expected.items()) / len(expected)
-        return RUN_SECONDS
+        by_device = self._sizes.get(key, {})
+        if device in by_device:
+            return _scaled(by_device[device], size_class)
+        if not by_device:
+            return RUN_SECONDS
+        others = sorted(by_device)[:MOST_COMPARED]
+        expected = (_scaled(by_device[other], size_class) * self._slowness(device, other) for other in others)
+        return math.fsum(expected) / len(others)
 
     def _slowness(self, device: str, other: str) -> float:
         """How many times as long runs take on `device` as on `other`, by what both have run."""
         ratios = [
             math.log(seconds / there)
-            for (key, where, size), seconds in self.runs.items()
-            if where == device and (there := self.runs.get((key, other, size), 0.0)) > 0 and seconds > 0
+            for key, by_device in self._sizes.items()
+            for size, seconds in by_device.get(device, {}).items()
+            if (there := self.runs.get((key, other, size), 0.0)) > 0 and seconds > 0
         ]
         return math.exp(math.fsum(ratios) / len(ratios)) if ratios else 1.0
 

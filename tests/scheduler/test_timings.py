@@ -1,5 +1,7 @@
 """What is expected of runs and loads where they were measured, and where they were not."""
 
+import time
+
 import pytest
 
 from runtime.scheduler.timings import LOAD_SECONDS, RUN_SECONDS, Timings
@@ -12,8 +14,15 @@ def test_what_was_measured_is_expected_again() -> None:
 
     assert known.run_seconds("flux", OLD, "2x") == 9.5
     assert known.load_seconds("flux", OLD) == 31.0
+
+
+def test_a_run_is_known_where_the_command_ran_in_whatever_size() -> None:
+    known = Timings(runs={("flux", OLD, "1x"): 4.9})
+
     assert known.is_known("flux", OLD, "1x")
-    assert not known.is_known("flux", OLD, "4x")
+    assert known.is_known("flux", OLD, "4x")
+    assert not known.is_known("flux", NEW, "1x")
+    assert not known.is_known("wan", OLD, "1x")
 
 
 def test_another_size_is_scaled_from_the_nearest_one_measured_there() -> None:
@@ -36,6 +45,16 @@ def test_runs_of_unknown_size_stand_for_one_by_the_defaults_where_nothing_else_i
 def test_another_device_is_expected_to_be_as_much_faster_as_with_what_both_have_run() -> None:
     known = Timings(runs={("flux", OLD, "1x"): 16.0, ("flux", NEW, "1x"): 10.0, ("wan", OLD, "1x"): 64.0})
     assert known.run_seconds("wan", NEW, "1x") == pytest.approx(40.0)
+
+
+def test_a_thousand_devices_of_their_own_cost_no_more_than_a_few() -> None:
+    runs = {(key, f"gpu-{number}", "1x"): 10.0 for number in range(1000) for key in ("flux", "wan", "sd3")}
+    del runs["wan", "gpu-999", "1x"]
+    known = Timings(runs=runs)
+
+    began = time.process_time()
+    assert [known.run_seconds("wan", "gpu-999", f"{size}x") for size in (1, 2, 4)] == pytest.approx([10, 20, 40])
+    assert time.process_time() - began < 0.05
 
 
 def test_another_device_with_which_nothing_is_shared_is_expected_to_be_the_same() -> None:
