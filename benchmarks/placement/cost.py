@@ -37,10 +37,10 @@ MOST_MILLISECONDS, MOST_RATIO = 50.0, 1.2
 QUEUED = """
     insert into jobs (command_id, command, variant, arguments, model_set, user_id, rank_at)
     select %(command_id)s, %(name)s, %(variant)s, '{"prompt": "an astronaut"}', %(model_set)s, number %% %(users)s,
-        now() - make_interval(secs => random() * 3600) + make_interval(secs => number / %(users)s * 600)
+        now() - interval '1 hour' + make_interval(secs => 3 * number)
     from generate_series(1, %(count)s) as number
 """
-"""A backlog of an hour, in which users with several jobs have later places for them."""
+"""A backlog that began an hour ago. The long one goes on where the short one ends: both begin alike."""
 
 HELD = """
     with given as (
@@ -56,7 +56,7 @@ HELD = """
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Milliseconds. rows: jobs that were read."""
+    """Milliseconds: `reading` as they pass, the rest of processor time, as nobody is waited for. rows: jobs read."""
 
     rows: int
     reading: float
@@ -75,16 +75,16 @@ async def decision_cost(pool: Pool, registry: Registry, learned: Learned) -> Cos
         started = time.perf_counter()
         seen = await placement.snapshot(connection, schedule.WINDOW)
         known = await learned.timings(connection, registry)
-        read = time.perf_counter()
+        reading, read = time.perf_counter() - started, time.thread_time()
         queued = [schedule._queued(row, registry) for row in seen.waiting]
         slots = schedule._slots(seen, registry)
-        made = time.perf_counter()
+        made = time.thread_time()
         decision = place(queued, slots, now=seen.waiting[0].seen_at, timings=known)
-        decided = time.perf_counter()
+        decided = time.thread_time()
         await connection.rollback()
     return Cost(
         rows=len(queued),
-        reading=1000 * (read - started),
+        reading=1000 * reading,
         values=1000 * (made - read),
         deciding=1000 * (decided - made),
         placed=len(decision.placements),
@@ -129,7 +129,8 @@ async def fill(connection: AsyncConnection, ids: Mapping[str, int], count: int) 
 
 
 async def occupy(connection: AsyncConnection, ids: Mapping[str, int]) -> None:
-    """Every GPU but the first runs a job and has another one waiting on it."""
+    """Every GPU but the first runs a job and has another one waiting on it: the same in every database."""
+    await connection.execute("select setseed(0.5)")
     for number, command in enumerate(COMMANDS):
         backends = [f"gpu-{gpu:03}" for gpu in range(1, GPUS) if gpu // 2 % len(COMMANDS) == number]
         for position in (0, 1):

@@ -32,10 +32,11 @@ class Ours:
         queued = [self._known(ticket) for ticket in view.queue.window(WINDOW + min(free, WINDOW))]
         slots = [slot for backend in view.backends for slot in self._slots(backend, view)]
         decision = self._decider(queued, slots, now=_moment(view.now), timings=view.timings)
+        has_filled_window = len(decision.placements) >= WINDOW
         return Choices(
             tuple(Choice(one.job_id, one.backend, one.position, one.is_cold) for one in decision.placements),
             tuple(decision.recalls),
-            decision.look_again_seconds,
+            0.0 if has_filled_window else decision.look_again_seconds,
         )
 
     def _known(self, ticket: Ticket) -> QueuedJob:
