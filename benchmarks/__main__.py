@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("webhook", "path", "dispatch", "brokers", "placement", "onion")
+NAMES = ("webhook", "path", "dispatch", "brokers", "placement", "pipeline", "onion")
 
 
 def main() -> int:

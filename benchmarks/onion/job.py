@@ -8,10 +8,11 @@ from benchmarks.onion.delay import DelayedLink
 from runtime.anon.anonrc import private_folder
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.sandbox.comfyui.pace import Pace
-from tests.e2e.deployment import deployed
+from tests.e2e.deployment import Deployment, deployed
 from tests.onion.network import PrivateNetwork
 
 JOB_SECONDS, STEPS = 1.8, 4
+PACE = Pace(0.0, JOB_SECONDS / STEPS, 0.0, {})
 REGISTRY = """\
 version: 1
 access: {{default: public}}
@@ -25,9 +26,8 @@ async def busy_share(
     network: PrivateNetwork, dsn: str, folder: Path, *, lookahead: int, round_trip_seconds: float, jobs: int
 ) -> float:
     """Part of the time, from the first prompt's start to the last one's end, in which a prompt ran."""
-    pace = Pace(0.0, JOB_SECONDS / STEPS, 0.0, {})
     private_folder(folder)
-    async with SandboxComfyUI(pace=pace, paints=False) as comfyui, DelayedLink(round_trip_seconds / 2) as link:
+    async with SandboxComfyUI(pace=PACE, paints=False) as comfyui, DelayedLink(round_trip_seconds / 2) as link:
         port = int(comfyui.url.rpartition(":")[2])
         service = await asyncio.to_thread(network.service, port)
         extra = network.extra_rc(folder)
@@ -44,18 +44,23 @@ async def busy_share(
             VEILRUN_ANON_ACCEPT_TERMS="true",
             VEILRUN_ANON_EXTRA_RC=str(extra),
         ) as run:
-            chat = run.chat
-            chat.send("/f warm-up --size 256x256")
-            await comfyui.wait_for(lambda server: len(server.graphs) == 1 and server.running is None, 120)
-            await asyncio.sleep(5 * round_trip_seconds)
-            for number in range(jobs):
-                chat.send(f"/f job {number} --size 256x256 --seed {number}")
-            share = await _watched(comfyui, jobs + 1)
+            share = await share_of(run, comfyui, round_trip_seconds, jobs)
         await asyncio.to_thread(service.stop)
     return share
 
 
-async def _watched(comfyui: SandboxComfyUI, count: int) -> float:
+async def share_of(run: Deployment, comfyui: SandboxComfyUI, round_trip_seconds: float, jobs: int) -> float:
+    """The busy share of `jobs` jobs of one chat, after one that warms everything up."""
+    run.chat.send("/f warm-up --size 256x256")
+    await comfyui.wait_for(lambda server: len(server.graphs) == 1 and server.running is None, 120)
+    await asyncio.sleep(5 * round_trip_seconds)
+    for number in range(jobs):
+        run.chat.send(f"/f job {number} --size 256x256 --seed {number}")
+    return await watched(comfyui, jobs + 1)
+
+
+async def watched(comfyui: SandboxComfyUI, count: int) -> float:
+    """Part of the time in which a prompt runs, from the first start that is seen until `count` prompts have ended."""
     started = ended = busy_since = None
     busy = 0.0
     while len(comfyui.graphs) < count or comfyui.running or comfyui.pending:
