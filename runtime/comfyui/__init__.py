@@ -36,7 +36,7 @@ from runtime.comfyui.follow import OnEvent, OnProgress, Pace
 from runtime.comfyui.forget import forget
 from runtime.comfyui.hub import EventHub
 from runtime.comfyui.preflight import RequiredModel, check_graph, missing_models, raise_if_any
-from runtime.comfyui.progress import Progress, is_sampler
+from runtime.comfyui.progress import Progress
 from runtime.comfyui.run import posted_ids, run_and_collect, run_prompt
 from runtime.comfyui.submit import Prompt
 
@@ -87,7 +87,6 @@ __all__ = [
     "collect",
     "fetch",
     "forget",
-    "is_sampler",
     "missing_models",
     "posted_ids",
     "raise_if_any",

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 
-from db import leases
+from db import leases, timings
 from db.jobs import Job
 from db.leases import Lease
 from runtime.api import Invocation, Limits, VeilrunError
@@ -123,17 +124,17 @@ class Attempt:
                 resume=self.is_resumed,
                 limits=limits_left(command.limits, waited_seconds=-self.job.due_seconds),
                 on_progress=report,
-                on_run_over=self._free_slot,
+                on_run_over=partial(self._free_slot, stopwatch),
             )
-        ago_seconds = None if writer.has_told_begin else stopwatch.ago_seconds
+        ago_seconds = None if writer.has_told_begin else stopwatch.ago_seconds or rendered.run_seconds
         inputs = [medium_of(picture) for picture in pictures]
         return Collected(
             await finish(rendered.outputs),
             rendered.run_seconds,
-            is_telling=rendered.run_seconds is not None and not rendered.is_from_cache,
+            is_telling=rendered.run_seconds is not None and rendered.is_fresh,
             size_class=size_class(command, self.job.arguments, variant=self.job.variant, inputs=inputs),
             ago_seconds=ago_seconds,
-            load_seconds=stopwatch.load_seconds,
+            load_seconds=None if self.is_resumed else stopwatch.load_seconds,  # it may have begun before
         )
 
     async def stop_prompt(self) -> None:
@@ -168,8 +169,10 @@ class Attempt:
             raise CommandGone(f"/{self.job.command} is not offered in this form any more.")
         return loaded
 
-    async def _free_slot(self) -> None:
-        async with self._workplace.pool.connection() as connection:
+    async def _free_slot(self, stopwatch: Stopwatch) -> None:
+        """Who gets the slot is to know which weights are loaded."""
+        async with self._workplace.pool.connection() as connection, connection.pipeline():
+            await timings.began(connection, self.lease, ago_seconds=stopwatch.ago_seconds or 0.0)
             await leases.free_slot(connection, self.lease)
         self._workplace.soon(self._workplace.place())
 

@@ -35,7 +35,7 @@ from runtime.worker.ending import (
 from runtime.worker.graph import prompt_id_of
 from runtime.worker.inputs import find_inputs
 from runtime.worker.keeper import Held, Stop
-from runtime.worker.outcome import Fail, Requeue, is_backend_suspect, judge
+from runtime.worker.outcome import Fail, Requeue, has_lost_weights, is_backend_suspect, judge
 from runtime.worker.passing import pass_on
 from runtime.worker.recall import work_unless_recalled
 from runtime.worker.workplace import Workplace
@@ -138,6 +138,9 @@ class _Execution:
         if await self._is_for_another_machine(error):
             await self._hand_back()
             return
+        if has_lost_weights(error) and self._job.backend is not None:
+            async with self._workplace.pool.connection() as connection:
+                await backends.forget_weights(connection, self._job.backend)
         verdict = judge(
             error,
             attempt=self._job.attempt,

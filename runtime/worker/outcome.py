@@ -12,6 +12,7 @@ from runtime.comfyui import (
     Interrupted,
     OutOfMemory,
     PathAway,
+    PromptLost,
     UnexpectedAnswer,
     WorkflowRejected,
 )
@@ -79,6 +80,12 @@ def judge(
 def is_backend_suspect(error: VeilrunError) -> bool:
     """Whether the backend should be checked now: it may be away, set up wrongly, or lack what it had before."""
     return isinstance(error, BackendUnreachable | BackendMisconfigured | UnexpectedAnswer | WorkflowRejected)
+
+
+def has_lost_weights(error: VeilrunError) -> bool:
+    """Whether the backend has nothing loaded after it: ComfyUI drops all when memory runs out (execution.py), and knows
+    nothing of a prompt after it was restarted."""
+    return isinstance(error, OutOfMemory | PromptLost)
 
 
 def one_line(error: VeilrunError) -> str:

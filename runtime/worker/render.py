@@ -5,7 +5,7 @@ Nothing here knows of a database or a chat.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -17,10 +17,10 @@ from runtime.comfyui import (
     Output,
     Prompt,
     check_graph,
-    is_sampler,
     raise_if_any,
     run_and_collect,
 )
+from runtime.comfyui.freshness import is_fresh
 from runtime.media import Picture
 from runtime.registry import Registry, Traces
 from runtime.scheduler.fleet import Backend
@@ -38,12 +38,12 @@ COLLECT_SECONDS = {"direct": 0.1, "anon": 0.0}
 class Rendered:
     """What the backend made, as it came. run_seconds: its own time for the run, None if it did not say.
 
-    is_from_cache: it had made it before, wholly or for the most part, so that its time says nothing of others.
+    is_fresh: it did the whole work just then, so that its time says something of others; `runtime.comfyui.freshness`.
     """
 
     outputs: tuple[Output, ...]
     run_seconds: float | None
-    is_from_cache: bool = False
+    is_fresh: bool = False
 
 
 async def prepare(
@@ -138,15 +138,7 @@ async def render(
         is_done.set()
         is_over.set()
         await telling
-    return Rendered(tuple(outputs), history.run_seconds, is_from_cache(prompt, history.cached))
-
-
-def is_from_cache(prompt: Prompt, cached: Collection[str]) -> bool:
-    """Whether a sampler's work was there already; without samplers, whether all was but what saves the result."""
-    samplers = [node for node, content in prompt.graph.items() if is_sampler(content)]
-    if samplers:
-        return any(node in cached for node in samplers)
-    return prompt.graph.keys() <= {*cached, *prompt.outputs}
+    return Rendered(tuple(outputs), history.run_seconds, is_fresh(prompt, history))
 
 
 async def _tell(

@@ -2,13 +2,9 @@
 
 import asyncio
 
-import pytest
-
-from runtime.api import Graph
-from runtime.comfyui import Prompt
 from runtime.scheduler.schedule import place_jobs
 from runtime.worker.execute import execute
-from runtime.worker.render import is_from_cache
+from tests.worker.test_execute import keep, picture
 from tests.worker.yard import Yard, eventually
 
 
@@ -60,26 +56,19 @@ async def test_a_run_is_known_to_have_begun_while_it_runs(yard: Yard, comfyui):
     await working
 
 
-def prompt(**cached: bool) -> tuple[Prompt, set[str]]:
-    graph: Graph = {
-        "loader": {"class_type": "UNETLoader", "inputs": {}},
-        "sampler": {"class_type": "KSampler", "inputs": {"latent_image": ["loader", 0]}},
-        "save": {"class_type": "SaveImage", "inputs": {"images": ["sampler", 0]}},
-    }
-    return Prompt("id", graph, outputs=("save",)), {name for name, is_so in cached.items() if is_so}
+async def test_when_memory_ran_out_nothing_is_loaded_any_more(yard: Yard, comfyui):
+    await yard.run(await yard.queue("flux"))
+    comfyui.faults.out_of_memory = {"sampler"}
+    job_id = await yard.queue("flux", max_attempts=1)
+    assert (await yard.run(job_id)).state in ("failed", "dead")
+
+    assert await yard.rows("select warm_model_set from backends") == [(None,)]
 
 
-@pytest.mark.parametrize(
-    ("cached", "expected"),
-    [({}, False), ({"loader": True}, False), ({"loader": True, "sampler": True}, True)],
-)
-def test_a_run_is_from_the_cache_if_no_sampler_worked(cached: dict[str, bool], expected: bool):
-    made, nodes = prompt(**cached)
-    assert is_from_cache(made, nodes) is expected
+async def test_further_pictures_of_an_album_count_though_the_job_was_queued_without_them(yard: Yard):
+    one, *more = [await keep(yard, picture(colour)) for colour in ("red", "green", "blue")]
+    await yard.run(await yard.queue("qwen", inputs=[one]))
+    await yard.run(await yard.queue("qwen", inputs=[one], prompt="again"))
+    await yard.run(await yard.queue("qwen", inputs=[one, *more], prompt="three"))
 
-
-def test_without_samplers_all_but_the_saving_is_to_come_from_the_cache():
-    made, _ = prompt()
-    del made.graph["sampler"]
-    assert is_from_cache(made, {"loader"})
-    assert not is_from_cache(made, {"save"})
+    assert sorted(size for _, _, size, _ in await learned(yard)) == ["1x", "2x"]
