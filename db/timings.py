@@ -63,6 +63,13 @@ LEARN = f"""
     known as (
         select run_times.seconds from run_times join tried using (bucket, device)
         where run_times.size_class = %(size_class)s and runs > 0),
+    taken as (
+        select from run_times join tried using (bucket, device)
+        where run_times.size_class = %(size_class)s for update of run_times skip locked),
+    is_free as (
+        select exists (select from taken) or not exists (
+            select from run_times join tried using (bucket, device)
+            where run_times.size_class = %(size_class)s) as to_learn),
     split as (
         select tried.*, known.seconds is not null as is_known,
             case when was_warm then null when known.seconds is not null then greatest(%(seconds)s - known.seconds, 0)
@@ -76,7 +83,7 @@ LEARN = f"""
         insert into run_times (bucket, device, size_class, seconds, runs, recent)
         select bucket, device, %(size_class)s, %(seconds)s - coalesce(load, 0), case when was_warm then 1 else 0 end,
             case when was_warm then array[%(seconds)s::float8] else '{{}}' end
-        from split where was_warm or (load is not null and not is_known)
+        from split, is_free where to_learn and (was_warm or (load is not null and not is_known))
         on conflict (bucket, device, size_class) do update set
             runs = run_times.runs + excluded.runs,
             recent = {_NEWEST.format(table="run_times")},
@@ -98,6 +105,8 @@ async def learn(
 
     A warm run counts as a run of that size. Of a cold one, what it took more than warm ones is a load; as long as there
     was no warm one it is split by load_seconds, its load as estimated from the pace of its steps.
+
+    Who learns of a run of the same kind in this moment is not waited for: this one is left out of the mean.
     """
     values = {
         "job_id": lease.job_id,

@@ -244,3 +244,16 @@ async def test_what_was_expected_is_stored_until_the_run_begins(connection: Asyn
     job = await jobs.get(connection, waiting)
     assert job is not None
     assert job.expected_at is None
+
+
+async def test_nobody_waits_for_somebody_else_who_learns_of_the_same(connection: AsyncConnection, database: Database):
+    await run(connection, 30)
+    await run(connection, 5)
+    async with await database.connect(autocommit=False) as other:
+        await other.execute("update run_times set seconds = seconds")
+        await connection.execute("set lock_timeout = '1s'")
+
+        number = await run(connection, 9)
+
+        assert await tried(connection, number) == (True, None, 9)
+    assert (await timings.read(connection)).runs == {("flux", CARD, "1x"): 5}
