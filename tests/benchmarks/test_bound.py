@@ -53,6 +53,13 @@ def test_the_bound_counts_a_load_for_each_model_set() -> None:
     assert least_makespan(asked) == pytest.approx(0.5 + needed)
 
 
+@pytest.mark.parametrize("gpus", [2, 20])
+def test_every_card_that_is_used_has_to_load_something(gpus: int) -> None:
+    asked = trace((0, "flux"), (0, "flux"), gpus=gpus, rtt=0.0)
+
+    assert least_makespan(asked) == pytest.approx(FLUX.load_seconds + FLUX.seconds[RTX_4090])
+
+
 def test_the_bound_knows_that_late_work_cannot_be_done_early() -> None:
     asked = trace((0, "flux"), (1000, "flux"), (1000, "flux"), rtt=0.0)
 
