@@ -63,8 +63,12 @@ class Timings:
         return seconds
 
     def is_known(self, key: str, device: str, size_class: str = "") -> bool:
-        """Whether such a run was measured on the device, in this size or in another that it can be scaled from."""
-        return device in self._sizes.get(key, {})
+        """Whether such a run was measured on the device, in this size or in another that it can be scaled from.
+
+        A job of unknown size is known only where others of unknown size ran: it may be anything.
+        """
+        sizes = self._sizes.get(key, {}).get(device, {})
+        return size_class in sizes or bool(size_class and sizes)
 
     def measured_keys(self) -> frozenset[str]:
         """The commands that have run anywhere, so that what is expected of them is more than a guess."""

@@ -23,6 +23,8 @@ def test_a_run_is_known_where_the_command_ran_in_whatever_size() -> None:
     assert known.is_known("flux", OLD, "4x")
     assert not known.is_known("flux", NEW, "1x")
     assert not known.is_known("wan", OLD, "1x")
+    assert not known.is_known("flux", OLD, ""), "a job of unknown size may be anything"
+    assert Timings(runs={("flux", OLD, ""): 4.9}).is_known("flux", OLD, "")
 
 
 def test_another_size_is_scaled_from_the_nearest_one_measured_there() -> None:
