@@ -1,11 +1,14 @@
 """What workers tell of the runs that they see: begun, warm or cold, how long; and of which they tell nothing."""
 
 import asyncio
+from pathlib import Path
 
+from runtime.sandbox.comfyui import Pace, SandboxComfyUI
 from runtime.scheduler.schedule import place_jobs
 from runtime.worker.execute import execute
+from tests.conftest import Database
 from tests.worker.test_execute import keep, picture
-from tests.worker.yard import Yard, eventually
+from tests.worker.yard import Yard, eventually, open_yard, write_registry
 
 
 async def tries(yard: Yard) -> list[tuple[object, ...]]:
@@ -72,3 +75,23 @@ async def test_further_pictures_of_an_album_count_though_the_job_was_queued_with
     await yard.run(await yard.queue("qwen", inputs=[one, *more], prompt="three"))
 
     assert sorted(size for _, _, size, _ in await learned(yard)) == ["1x", "2x"]
+
+
+async def test_a_first_run_is_expected_to_end_by_the_pace_of_its_steps(database: Database, tmp_path: Path):
+    pace = Pace(load_seconds=0.1, step_seconds=0.5, class_seconds={})
+    async with (
+        SandboxComfyUI(pace=pace) as slow,
+        open_yard(database.dsn, write_registry(tmp_path, [slow])) as yard,
+    ):
+        job_id = await yard.queue("flux", steps=8)
+        await place_jobs(yard.pool, yard.registry)
+        working = asyncio.create_task(execute(yard.workplace, job_id, (await yard.job(job_id)).fence))
+
+        running = await yard.until(job_id, lambda job: job.expected_at is not None)
+
+        assert running.state == "running"
+        await working
+        ended = await yard.job(job_id)
+        assert ended.ended_at is not None
+        assert running.expected_at is not None
+        assert abs((ended.ended_at - running.expected_at).total_seconds()) < 2.5, "of four seconds of steps"
