@@ -24,6 +24,7 @@ from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch, check_backend
 from runtime.scheduler.schedule import place_jobs
+from runtime.scheduler.size_class import size_class
 from runtime.scheduler.sync import sync_registry
 from runtime.transport import NOWHERE
 from runtime.worker.broker import DELIVER, EXECUTE, Waker, make_broker
@@ -103,11 +104,13 @@ class Yard:
         declared = self.registry.commands[command].command
         values = {p.name: p.initial() for p in declared.parameters if p.initial() is not None}
         small = {"size": [64, 64]} if command != "qwen" else {}
+        chosen = {**values, "prompt": "an astronaut", **small, **arguments}
         job = NewJob(
             command_id=self.ids[command],
             command=command,
-            arguments={**values, "prompt": "an astronaut", **small, **arguments},
+            arguments=chosen,
             model_set=declared.affinity.model_set,
+            size_class="" if declared.image_input else size_class(declared, chosen),
             max_attempts=max_attempts,
             chat_id=chat_id,
             user_id=user_id,
