@@ -32,6 +32,8 @@ class ProgressWriter:
         self.has_told_begin = False
         self._newest: Progress | None = None
         self._has_news = asyncio.Event()
+        self._is_over = False
+        self._is_writing = False
 
     def report(self, reading: Progress) -> None:
         """Take in a reading; returns at once."""
@@ -41,25 +43,34 @@ class ProgressWriter:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
-        """While open, readings are written."""
+        """While open, readings are written.
+
+        What is being written at the end is waited for: a connection that is cancelled amid a pipeline says that it is
+        broken, not that it was cancelled, and is lost to the pool.
+        """
         task = asyncio.create_task(self._write(), name=f"progress-{self._lease.job_id}")
         try:
             yield
         finally:
-            task.cancel()
+            self._is_over = True
+            if not self._is_writing:
+                task.cancel()
             await asyncio.wait({task})
 
     async def _write(self) -> None:
-        while True:
+        while not self._is_over:
             await asyncio.sleep(INTERVAL_SECONDS)
             await self._has_news.wait()
             self._has_news.clear()
             if self._newest is None:
                 continue
+            self._is_writing = True
             try:
                 await self._write_once(self._newest)
             except AWAY as error:
                 log.warning("progress not written", job=self._lease.job_id, error=type(error).__name__)
+            finally:
+                self._is_writing = False
 
     async def _write_once(self, reading: Progress) -> None:
         ago_seconds, left_seconds = self._stopwatch.ago_seconds, self._stopwatch.left_seconds
