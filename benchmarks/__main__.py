@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("webhook", "path", "dispatch", "brokers", "placement", "pipeline", "onion")
+NAMES = ("webhook", "path", "dispatch", "brokers", "placement", "pipeline", "throughput", "onion")
 
 
 def main() -> int:
