@@ -11,6 +11,9 @@ SECRET_IN_URL = ("httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn.acc
 CHATTY = ("alembic",)
 """Loggers whose INFO lines tell an operator nothing: kept at WARNING as well."""
 
+REPEATING = ("pika",)
+"""Loggers that tell in ten lines of ERROR what ours tell in one of WARNING."""
+
 
 def configure_logs(level: str) -> None:
     """Log to standard error: readable on a terminal, JSON lines elsewhere."""
@@ -43,3 +46,5 @@ def configure_logs(level: str) -> None:
     root.setLevel(number)
     for name in (*SECRET_IN_URL, *CHATTY):
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name in REPEATING:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
