@@ -147,11 +147,11 @@ async def test_a_429_keeps_its_chat_quiet_and_no_other(office, sandbox, alice):
 async def test_a_message_for_a_quiet_chat_comes_up_when_the_silence_ends(office, alice):
     delivery_id = await office.owe(alice.id, "notice", text="hello")
     async with office.pool.connection() as connection:
-        await chats.hush(connection, alice.id, 0.3)
+        await chats.hush(connection, alice.id, 2.0)
     await office.send(delivery_id)
     async with office.pool.connection() as connection:
         assert await deliveries.due(connection, 60) == []
-        await connection.execute("select pg_sleep(0.4)")
+        await connection.execute("select pg_sleep(2.1)")
     async with office.pool.connection() as connection:
         assert await deliveries.due(connection, 60) == [(delivery_id, "notice")]
 

@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from db import jobs
+from runtime.dispatch.dispatcher import AT_ONCE
 from runtime.dispatch.queue_length import COUNT_SECONDS, FULL_SECONDS
 from tests.dispatch.bot import PUBLIC, Bot, said
 from tests.dispatch.conftest import picture
@@ -120,13 +121,13 @@ async def test_a_full_queue_takes_nobodys_jobs_and_says_when_to_come_back(make_b
     assert await rows(bot) == 5, "one has left the queue"
 
 
-async def test_many_at_once_do_not_go_beyond_the_limit_of_all(make_bot) -> None:
+async def test_many_at_once_go_beyond_the_limit_of_all_by_those_in_the_making_at_most(make_bot) -> None:
     bot = await make_bot(limited(queued=5, queued_per_user=None))
     for number in range(20):
         bot.telegram.user(f"Fan {number}").private_chat.send("/f an astronaut")
     await bot.catch_up()
 
-    assert await rows(bot) == 5
+    assert 5 <= await rows(bot) <= 5 + AT_ONCE
 
 
 async def test_another_process_is_seen_after_a_second_at_the_latest(make_bot) -> None:
