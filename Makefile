@@ -1,5 +1,6 @@
 # make demo   set up and run the main job on loopback: sandbox chat page, sandbox ComfyUI, real everything else
 # make test   set up and run the whole test suite
+# make chaos  the whole product under blows for ten minutes (CHAOS_SEED repeats a run)
 # make soak   a silent WebSocket through real circuits for ten minutes
 # make check  format, lint, types, layers, docs
 # make anon   install the binary that the tests over a private Anon network need
@@ -11,13 +12,16 @@ JOBS ?= 3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test soak check anon bench format clean
+.PHONY: demo test chaos soak check anon bench format clean
 
 demo: $(READY)
 	$(BIN)/veilrun demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+chaos: $(READY)
+	CHAOS_JOBS=$${CHAOS_JOBS:-3000} CHAOS_SECONDS=$${CHAOS_SECONDS:-540} $(BIN)/python -m pytest -s tests/chaos
 
 soak: $(READY)
 	VEILRUN_TEST_SILENCE_SECONDS=600 $(BIN)/python -m pytest tests/onion/test_transport.py -k silent

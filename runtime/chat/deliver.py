@@ -37,7 +37,7 @@ from runtime.registry import Registry
 
 log = structlog.get_logger("veilrun.chat")
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 20.0
 GIVE_UP = timedelta(hours=24)
 LONGEST_DELAY = 60.0
 
