@@ -1,7 +1,7 @@
 """The web process as one ASGI application: the webhook in front, FastAPI behind it for everything else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeAlias
 
@@ -24,11 +24,13 @@ def create_app(
     checks: dict[str, Check],
     measure: Callable[[], Awaitable[None]],
     lifespan: Callable[[], AbstractAsyncContextManager[None]],
+    mounts: Mapping[str, Asgi] | None = None,
 ) -> Asgi:
     """The application.
 
     checks: what must be well for /readyz, by name. measure: brings gauges up to date before /metrics is written.
-    lifespan: opened before the first request, closed after the last.
+    lifespan: opened before the first request, closed after the last. mounts: applications of their own, by the path
+    under which they are found.
     """
 
     @asynccontextmanager
@@ -54,6 +56,9 @@ def create_app(
     async def prometheus() -> Response:
         await measure()
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    for path, mounted in (mounts or {}).items():
+        api.mount(path, mounted)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == PATH:
