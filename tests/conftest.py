@@ -19,7 +19,18 @@ from db import migrate
 from db.embedded import embedded_database
 
 TEMPLATE = "veilrun_template"
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 << 30
+"""Temporary files are kept in memory where so much of it is free: databases are made several times faster there."""
+
 _numbers = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose where temporary files go, for this process, its xdist workers and everything that tests start."""
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
+        return
+    tempfile.tempdir = os.environ["TMPDIR"] = str(MEMORY)
 
 
 @dataclass(frozen=True)

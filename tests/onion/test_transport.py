@@ -163,9 +163,11 @@ async def test_a_service_killed_in_mid_transfer_breaks_the_connection(way: Way) 
             async for _ in reply.chunks():
                 await asyncio.to_thread(way.service.stop, signal.SIGKILL)
 
-    with pytest.raises(ConnectionBroken):
-        await download()
-    await asyncio.to_thread(way.service.start)
+    try:
+        with pytest.raises((ConnectionBroken, TimedOut)):  # relays that have much to do may not say that it is gone
+            await download()
+    finally:
+        await asyncio.to_thread(way.service.start)
 
 
 async def test_an_address_that_was_never_published_is_offline(way: Way) -> None:
