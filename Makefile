@@ -18,7 +18,8 @@ demo: $(READY)
 	$(BIN)/veilrun demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not chaos" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 chaos: $(READY)
 	CHAOS_JOBS=$${CHAOS_JOBS:-3000} CHAOS_SECONDS=$${CHAOS_SECONDS:-540} $(BIN)/python -m pytest -s tests/chaos

@@ -26,6 +26,18 @@ MEMORY_BYTES = 4 << 30
 _numbers = itertools.count()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `.ci/run` asks for."""
+    parser.addoption("--no-skips", action="store_true", help="Fail if any test was skipped.")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skipped test fails the run, if that is wanted. Its reason stands in the summary."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("no_skips") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Choose where temporary files go, for this process, its xdist workers and everything that tests start."""
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
