@@ -306,3 +306,11 @@ async def sync_commands(connection: AsyncConnection, commands: Sequence[CommandR
             "update commands set enabled = false where enabled and not (id = any(%s))", (list(ids.values()),)
         )
     return ids
+
+
+async def is_offered(connection: AsyncConnection, command: str, variant: str | None) -> bool:
+    """Whether the command, in this variant, is enabled by the process that read its registry last."""
+    cursor = await connection.execute(
+        "select from commands where name = %s and enabled and workflow ? %s limit 1", (command, variant or "")
+    )
+    return await cursor.fetchone() is not None

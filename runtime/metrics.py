@@ -31,6 +31,8 @@ queue_oldest_seconds = Gauge("veilrun_queue_oldest_seconds", "Age of the oldest 
 oldest_queued_seconds = Gauge("veilrun_oldest_queued_seconds", "Age of the oldest job that waits")
 backends_by_health = Gauge("veilrun_backends", "Backends", ["health"])
 round_trip_seconds = Gauge("veilrun_backend_round_trip_seconds", "One small request to a backend", ["backend"])
+registry_reloads = Counter("veilrun_registry_reloads", "Changes of the registry file, done or refused", ["result"])
+registry_refused = Gauge("veilrun_registry_refused", "1 while the registry file is invalid: an older one is in force")
 anon_bootstrap_percent = Gauge("veilrun_anon_bootstrap_percent", "How far this machine's anon is; 100 = usable")
 anon_bytes = Counter("veilrun_anon_bytes", "What this machine's anon exchanged with its network", ["direction"])
 

@@ -23,7 +23,7 @@ from runtime.chat.status import StatusEditor
 from runtime.chat.webhook import register_webhook
 from runtime.dispatch.dispatcher import Dispatcher
 from runtime.heartbeat import heartbeat
-from runtime.registry import Registry, load_registry
+from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, fingerprint, load_registry
 from runtime.scheduler.sync import sync_registry
 from runtime.settings import Settings
 from runtime.supervisor import die_with_parent, hand_over_promptly
@@ -48,12 +48,13 @@ def run_web(settings: Settings) -> None:
     """
     die_with_parent()
     hand_over_promptly()
+    seen = fingerprint(settings.registry)
     registry = load_registry(settings.registry)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
         server = uvicorn.Server(
             uvicorn.Config(
-                web_application(settings, registry, dsn),
+                web_application(settings, registry, seen, dsn),
                 host=settings.host,
                 port=settings.port,
                 access_log=False,
@@ -80,8 +81,8 @@ def collect_garbage_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def web_application(settings: Settings, registry: Registry, dsn: str) -> Asgi:
-    """The application of one web process, which opens everything it needs when it starts."""
+def web_application(settings: Settings, registry: Registry, seen: Fingerprint, dsn: str) -> Asgi:
+    """The application of one web process, which opens everything it needs when it starts. seen: see `RegistryWatch`."""
     running: dict[str, Dispatcher] = {}
     measures: dict[str, Measure] = {}
 
@@ -100,13 +101,17 @@ def web_application(settings: Settings, registry: Registry, dsn: str) -> Asgi:
             pool = await stack.enter_async_context(open_pool(dsn, "web"))
             measures["measure"] = Measure(pool, settings.anon_dir)
             gateway = await stack.enter_async_context(open_gateway(settings))
+            live = LiveRegistry(registry, await sync_registry(pool, registry))
+
+            async def place() -> None:
+                await place_and_wake(pool, live.current, waker)
+
             dispatcher = running["dispatcher"] = Dispatcher(
                 pool=pool,
-                registry=registry,
-                command_ids=await sync_registry(pool, registry),
+                live=live,
                 gateway=gateway,
-                on_jobs=partial(place_and_wake, pool, registry, waker),
-                on_deliveries=partial(_deliver_all, pool, gateway, registry),
+                on_jobs=place,
+                on_deliveries=partial(_deliver_all, pool, gateway, live),
                 sweep_seconds=settings.sweep_seconds,
             )
             await dispatcher.start()
@@ -115,12 +120,21 @@ def web_application(settings: Settings, registry: Registry, dsn: str) -> Asgi:
             stack.push_async_callback(commit.stop)
             await stack.enter_async_context(heartbeat("web"))
             sweeper = Sweeper(
-                pool, registry, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours
+                pool, live, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours
+            )
+            introduction = Introduction(settings, live, gateway)
+            watch = RegistryWatch(
+                live,
+                load=partial(load_registry, settings.registry),
+                sync=partial(sync_registry, pool),
+                on_change=[introduction.renew],
+                seen=seen,
             )
             tasks = [
                 asyncio.create_task(sweeper.run(), name="sweeper"),
                 asyncio.create_task(StatusEditor(dsn, pool, gateway).run(), name="status-editor"),
-                asyncio.create_task(_introduce(settings, registry, gateway), name="introduce"),
+                asyncio.create_task(introduction.run(), name="introduce"),
+                asyncio.create_task(watch.run(), name="registry"),
             ]
             try:
                 yield
@@ -155,20 +169,38 @@ def web_application(settings: Settings, registry: Registry, dsn: str) -> Asgi:
     )
 
 
-async def _deliver_all(pool: Pool, gateway: TelegramGateway, registry: Registry, ids: Sequence[int]) -> None:
-    await asyncio.gather(*(deliver(number, pool=pool, gateway=gateway, registry=registry) for number in ids))
+async def _deliver_all(pool: Pool, gateway: TelegramGateway, live: LiveRegistry, ids: Sequence[int]) -> None:
+    await asyncio.gather(*(deliver(number, pool=pool, gateway=gateway, registry=live.current) for number in ids))
 
 
-async def _introduce(settings: Settings, registry: Registry, gateway: TelegramGateway) -> None:
-    """Register the webhook, if there is a public address, and the command menu. Telegram may be away at first."""
-    commands = [loaded.command for loaded in registry.commands.values()]
-    while True:
-        try:
-            if settings.public_url:
-                await register_webhook(gateway, settings.public_url, settings.webhook_secret)
-            await publish_menu(gateway, commands)
-        except TelegramFailed as error:
-            log.warning("Telegram is away, trying again soon", error=type(error).__name__)
-            await asyncio.sleep(REGISTER_RETRY_SECONDS)
-        else:
-            return
+class Introduction:
+    """Registers the webhook, if there is a public address, and the command menu, again when that is another one.
+
+    Telegram may be away: it is tried until it works.
+    """
+
+    def __init__(self, settings: Settings, live: LiveRegistry, gateway: TelegramGateway) -> None:
+        self._settings = settings
+        self._live = live
+        self._gateway = gateway
+        self._is_due = asyncio.Event()
+
+    async def renew(self, _: Registry) -> None:
+        """The commands may be others now."""
+        self._is_due.set()
+
+    async def run(self) -> None:
+        """Introduce the bot now and whenever it is due, until cancelled."""
+        url = self._settings.public_url
+        while True:
+            self._is_due.clear()
+            try:
+                if url is not None:
+                    await register_webhook(self._gateway, url, self._settings.webhook_secret)
+                    url = None
+                await publish_menu(self._gateway, [loaded.command for loaded in self._live.current.commands.values()])
+            except TelegramFailed as error:
+                log.warning("Telegram is away, trying again soon", error=type(error).__name__)
+                await asyncio.sleep(REGISTER_RETRY_SECONDS)
+            else:
+                await self._is_due.wait()

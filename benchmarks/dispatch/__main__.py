@@ -29,7 +29,7 @@ from runtime.dispatch.arguments import parse_arguments
 from runtime.dispatch.command_line import read_command
 from runtime.dispatch.dispatcher import Dispatcher
 from runtime.dispatch.update import read_update
-from runtime.registry import Registry, load_registry
+from runtime.registry import LiveRegistry, Registry, load_registry
 from runtime.scheduler.sync import sync_registry
 from webhooks.envelope import read_envelope
 
@@ -122,8 +122,7 @@ async def dispatching(pool: Pool, registry: Registry) -> AsyncIterator[Dispatche
     gateway._username = "veilrun_bot"
     dispatcher = Dispatcher(
         pool=pool,
-        registry=registry,
-        command_ids=await sync_registry(pool, registry),
+        live=LiveRegistry(registry, await sync_registry(pool, registry)),
         gateway=gateway,
         on_jobs=nothing,
         on_deliveries=nothing,

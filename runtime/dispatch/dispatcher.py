@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from runtime.dispatch.effect import apologize, take_effect, writer
 from runtime.dispatch.effects import Answer, BotNameUnknown, Effects, Scene
 from runtime.dispatch.queue_length import QueueLength
 from runtime.dispatch.update import NotUnderstood, Update, read_update
-from runtime.registry import Registry
+from runtime.registry import LiveRegistry
 
 log = structlog.get_logger("veilrun.dispatch")
 
@@ -63,21 +63,19 @@ class Dispatcher:
         self,
         *,
         pool: Pool,
-        registry: Registry,
-        command_ids: Mapping[str, int],
+        live: LiveRegistry,
         gateway: TelegramGateway,
         on_jobs: Callable[[], Awaitable[None]],
         on_deliveries: Callable[[Sequence[int]], Awaitable[None]],
         sweep_seconds: float = 2.0,
     ) -> None:
         self._pool = pool
-        self._registry = registry
-        self._command_ids = command_ids
+        self._live = live
         self._gateway = gateway
         self._on_jobs = on_jobs
         self._on_deliveries = on_deliveries
         self._sweep_seconds = sweep_seconds
-        self._queue_length = QueueLength(registry.limits.queued)
+        self._queue_length = QueueLength(live.current.limits.queued)
         self._lanes: dict[Lane, _Work] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -183,10 +181,12 @@ class Dispatcher:
 
     def _scene(self, connection: AsyncConnection, stored: StoredUpdate, update: Update, effects: Effects) -> Scene:
         user = writer(update)
+        edition = self._live.edition
+        self._queue_length.bound = edition.registry.limits.queued
         return Scene(
             connection=connection,
-            registry=self._registry,
-            command_ids=self._command_ids,
+            registry=edition.registry,
+            command_ids=edition.command_ids,
             bot_id=stored.bot_id,
             update_id=stored.update_id,
             language=user.language_code if user else None,

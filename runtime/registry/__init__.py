@@ -1,6 +1,7 @@
 """Which commands there are: the operator's registry file, and the plugins it enables."""
 
 from runtime.registry.errors import PluginFailed, PluginUnusable, Problem, RegistryInvalid
+from runtime.registry.live import Edition, Fingerprint, LiveRegistry, RegistryWatch, fingerprint
 from runtime.registry.load import BUILT_IN, load_registry
 from runtime.registry.plugins import PluginState
 from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Override, QueueLimits, Registry, Traces
@@ -9,6 +10,9 @@ __all__ = [
     "BUILT_IN",
     "Access",
     "BackendConfig",
+    "Edition",
+    "Fingerprint",
+    "LiveRegistry",
     "LoadedCommand",
     "Override",
     "PluginFailed",
@@ -18,6 +22,8 @@ __all__ = [
     "QueueLimits",
     "Registry",
     "RegistryInvalid",
+    "RegistryWatch",
     "Traces",
+    "fingerprint",
     "load_registry",
 ]

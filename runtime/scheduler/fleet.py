@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import structlog
 
@@ -42,6 +43,10 @@ class Backend:
     @property
     def name(self) -> str:
         return self.config.name
+
+    def is_reached_as(self, config: BackendConfig) -> bool:
+        """Whether it is the same server, reached in the same way."""
+        return _way(self.config) == _way(config)
 
     @property
     def client(self) -> ComfyClient:
@@ -126,11 +131,55 @@ class Backend:
                 await asyncio.wait([self._warming])
 
 
+def _way(config: BackendConfig) -> tuple[object, ...]:
+    return config.url, config.transport, config.client_key_file, config.isolation
+
+
 class Fleet:
     """All backends of the registry."""
 
     def __init__(self, configs: Iterable[BackendConfig], anon_dir: Path = NOWHERE) -> None:
+        self._anon_dir = anon_dir
         self._backends = {config.name: Backend(config, anon_dir) for config in configs}
+        self._former: list[Backend] = []
+        self._changed: set[asyncio.Event] = set()
+
+    def follow(self, configs: Iterable[BackendConfig]) -> None:
+        """Have these backends from now on. One that is reached in another way is another one.
+
+        Jobs that run on a backend which is no longer named keep it; its connections are closed with the fleet.
+        """
+        before, self._backends = self._backends, {}
+        for config in configs:
+            known = before.pop(config.name, None)
+            if known is not None and known.is_reached_as(config):
+                known.config = config
+                self._backends[config.name] = known
+                continue
+            if known is not None:
+                self._former.append(known)
+            self._backends[config.name] = Backend(config, self._anon_dir)
+        self._former += before.values()
+        for changed in self._changed:
+            changed.set()
+
+    async def each(self, work: Callable[[Backend], Coroutine[Any, Any, None]], name: str) -> None:
+        """Do `work` for every backend, begun when it joins and cancelled when it leaves, until cancelled itself."""
+        changed = asyncio.Event()
+        self._changed.add(changed)
+        at_work: dict[Backend, asyncio.Task[None]] = {}
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    changed.clear()
+                    for gone in [backend for backend in at_work if backend not in self]:
+                        at_work.pop(gone).cancel()
+                    for backend in self:
+                        if backend not in at_work:
+                            at_work[backend] = tasks.create_task(work(backend), name=f"{name}-{backend.name}")
+                    await changed.wait()
+        finally:
+            self._changed.discard(changed)
 
     async def __aenter__(self) -> "Fleet":
         return self
@@ -138,8 +187,11 @@ class Fleet:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for backend in self:
+        for backend in (*self, *self._former):
             await backend.close()
+
+    def __contains__(self, backend: object) -> bool:
+        return any(backend is mine for mine in self)
 
     def __iter__(self) -> Iterator[Backend]:
         return iter(self._backends.values())

@@ -17,7 +17,7 @@ from db.pool import AWAY, Pool, listen
 from db.views import HERE
 from runtime.api import VeilrunError, Workflow
 from runtime.comfyui import BackendError, Catalogue, PathAway, SystemStats, check_graph
-from runtime.registry import BackendConfig, LoadedCommand, Override
+from runtime.registry import BackendConfig, LiveRegistry, LoadedCommand, Override
 from runtime.scheduler.breakers import LACKS
 from runtime.scheduler.fleet import Backend, Fleet
 from runtime.scheduler.overrides import broken_by, with_overrides
@@ -161,7 +161,7 @@ class HealthWatch:
     def __init__(
         self,
         fleet: Fleet,
-        commands: Mapping[str, LoadedCommand],
+        live: LiveRegistry,
         pool: Pool,
         on_ready: Callable[[], Awaitable[None]],
         *,
@@ -169,22 +169,26 @@ class HealthWatch:
         dsn: str | None = None,
     ) -> None:
         self._fleet = fleet
-        self._commands = commands
+        self._live = live
         self._pool = pool
         self._on_ready = on_ready
         self._dsn = dsn
         self.machine = machine
-        self._due = {backend.name: asyncio.Event() for backend in fleet}
+        self._due: dict[str, asyncio.Event] = {}
         self._last: dict[str, Health] = {}
         self._doubted: set[str] = set()
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for backend in self._fleet:
-                tasks.create_task(self._watch(backend), name=f"health-{backend.name}")
             if self._dsn is not None:
                 tasks.create_task(self._heed(self._dsn), name="health-doubts")
+            tasks.create_task(self._fleet.each(self._watch, "health"), name="health")
+
+    def follow(self) -> None:
+        """The registry has changed: look at every backend at once."""
+        for name in self._due:
+            self.check_soon(name)
 
     def check_soon(self, backend: str) -> None:
         """Check that backend now: a job could not reach it."""
@@ -195,11 +199,16 @@ class HealthWatch:
     @property
     def reached(self) -> list[str]:
         """The backends that this process reached when it last looked, with no reason to doubt it since."""
-        return [name for name, health in self._last.items() if health.state == "ready" and name not in self._doubted]
+        ready = [backend.name for backend in self._fleet if self._is_ready(backend.name)]
+        return [name for name in ready if name not in self._doubted]
 
     @property
     def is_reaching_all(self) -> bool:
-        return len(self.reached) == len(self._due)
+        return len(self.reached) == len(list(self._fleet))
+
+    def _is_ready(self, name: str) -> bool:
+        last = self._last.get(name)
+        return last is not None and last.state == "ready"
 
     async def _heed(self, dsn: str) -> None:
         """Look at once at what another machine lost sight of: it is that machine's way, or the backend is gone."""
@@ -208,10 +217,11 @@ class HealthWatch:
                 self.check_soon(notice.get("doubted", ""))
 
     async def _watch(self, backend: Backend) -> None:
-        due = self._due[backend.name]
+        due = self._due[backend.name] = asyncio.Event()
+        self._last.pop(backend.name, None)
         while True:
             due.clear()
-            health = await check_backend(backend, self._commands)
+            health = await check_backend(backend, self._live.current.commands)
             try:
                 await self._report(backend.name, health)
             except AWAY as error:

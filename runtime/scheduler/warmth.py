@@ -4,6 +4,7 @@ Over an onion path a cold lane costs seconds: a circuit, a stream through it, an
 """
 
 import asyncio
+from functools import partial
 
 from runtime.scheduler.fleet import Backend, Fleet
 
@@ -16,12 +17,10 @@ COLD_SECONDS = 2.0
 
 async def keep_warm(fleet: Fleet, seconds: float = WARM_SECONDS) -> None:
     """Warm every backend now, and those behind a slow path again and again, until cancelled."""
-    async with asyncio.TaskGroup() as tasks:
-        for backend in fleet:
-            tasks.create_task(_keep_warm(backend, seconds), name=f"warmth-{backend.name}")
+    await fleet.each(partial(_keep_warm, seconds=seconds), "warmth")
 
 
-async def _keep_warm(backend: Backend, seconds: float) -> None:
+async def _keep_warm(backend: Backend, *, seconds: float) -> None:
     is_warm = await backend.warm()
     while backend.config.transport == "anon":
         await asyncio.sleep(seconds if is_warm else COLD_SECONDS)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from db import leases, timings
 from db.jobs import Job
@@ -69,6 +69,7 @@ class Attempt:
         self.prompt_id = job.prompt_id or ""
         self.inputs = inputs
         self.is_resumed = is_resumed
+        self.registry = workplace.registry
         self._workplace = workplace
         self.is_posted = self.is_resumed
         self.has_begun = False
@@ -80,9 +81,9 @@ class Attempt:
         """The job as plugins see it."""
         return invocation_of(self.job)
 
-    @property
+    @cached_property
     def backend(self) -> Backend:
-        """Where the job was placed; talk to it through `reach`. Raises: UnknownBackend."""
+        """Where the job was placed, as it was then; talk to it through `reach`. Raises: UnknownBackend."""
         return self._workplace.fleet[self.job.backend or ""]
 
     def reach(self) -> AbstractContextManager[Backend]:
@@ -106,7 +107,7 @@ class Attempt:
         command = self._loaded().command
         contents = await fetch_inputs(self.inputs, self._workplace.files)
         pictures = await prepare_inputs(command, contents)
-        prompt = await prepare(self._workplace.registry, command, self.invocation, pictures, backend, self.prompt_id)
+        prompt = await prepare(self.registry, command, self.invocation, pictures, backend, self.prompt_id)
         self.is_posted = True
         stopwatch = Stopwatch()
         writer = ProgressWriter(self._workplace.pool, self.lease, stopwatch)
@@ -163,7 +164,7 @@ class Attempt:
         return False
 
     def _loaded(self) -> LoadedCommand:
-        loaded = self._workplace.registry.commands.get(self.job.command)
+        loaded = self.registry.commands.get(self.job.command)
         known = loaded and {None, *(variant.name for variant in loaded.command.variants)}
         if loaded is None or self.job.variant not in (known or ()):
             raise CommandGone(f"/{self.job.command} is not offered in this form any more.")

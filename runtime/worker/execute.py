@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from db import backends, leases, views
+from db import backends, leases, placement, views
 from db.breakers import Failure
 from db.leases import Wakeup
 from db.pool import AWAY
@@ -21,7 +21,7 @@ from runtime.api import Outcome, VeilrunError
 from runtime.comfyui import BackendError, PathAway
 from runtime.scheduler.breakers import failure_of
 from runtime.scheduler.fleet import UnknownBackend
-from runtime.worker.attempt import Attempt, Collected, Recalled
+from runtime.worker.attempt import Attempt, Collected, CommandGone, Recalled
 from runtime.worker.cleaning import clean_up
 from runtime.worker.ending import (
     FencedOut,
@@ -35,7 +35,7 @@ from runtime.worker.ending import (
 from runtime.worker.graph import prompt_id_of
 from runtime.worker.inputs import find_inputs
 from runtime.worker.keeper import Held, Stop
-from runtime.worker.outcome import Fail, Requeue, has_lost_weights, is_backend_suspect, judge
+from runtime.worker.outcome import Fail, NotOfferedHere, Requeue, has_lost_weights, is_backend_suspect, judge
 from runtime.worker.passing import pass_on
 from runtime.worker.recall import work_unless_recalled
 from runtime.worker.workplace import Workplace
@@ -82,7 +82,7 @@ async def _claim(workplace: Workplace, wakeup: Wakeup) -> Attempt | None:
             owner=workplace.owner,
             seconds=workplace.lease_seconds,
             prompt_id=prompt_id,
-            versions=workplace.command_ids,
+            versions=workplace.live.command_ids,
         )
         if claimed is None:
             return None
@@ -138,6 +138,8 @@ class _Execution:
         if await self._is_for_another_machine(error):
             await self._hand_back()
             return
+        if isinstance(error, CommandGone) and await self._is_offered_elsewhere():
+            error = NotOfferedHere(f"/{self._job.command} is for another worker")
         if has_lost_weights(error) and self._job.backend is not None:
             async with self._workplace.pool.connection() as connection:
                 await backends.forget_weights(connection, self._job.backend)
@@ -148,7 +150,7 @@ class _Execution:
             last_error=self._job.error,
             spread=random.random(),
         )
-        failure = failure_of(self._workplace.registry, error, self._job)
+        failure = failure_of(self._attempt.registry, error, self._job)
         match verdict:
             case Fail():
                 log.info("job failed", job=self._job.id, error=verdict.error, state=verdict.state)
@@ -218,6 +220,10 @@ class _Execution:
         async with self._workplace.pool.connection() as connection:
             return await views.is_seen_elsewhere(connection, self._job.backend, self._workplace.health.machine)
 
+    async def _is_offered_elsewhere(self) -> bool:
+        async with self._workplace.pool.connection() as connection:
+            return await placement.is_offered(connection, self._job.command, self._job.variant)
+
     async def _cancel(self) -> None:
         try:
             await self._attempt.stop_prompt()
@@ -249,7 +255,7 @@ class _Execution:
 
     def _call_hooks(self, outcome: Outcome) -> None:
         async def call() -> None:
-            await asyncio.to_thread(self._workplace.registry.after_invoke, self._attempt.invocation, outcome)
+            await asyncio.to_thread(self._attempt.registry.after_invoke, self._attempt.invocation, outcome)
 
         self._workplace.soon(call())
 

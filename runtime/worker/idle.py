@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -22,17 +22,20 @@ class IdleRelease:
 
     def __init__(self, fleet: Iterable[Backend], pool: Pool) -> None:
         self._pool = pool
-        self._backends: dict[str, Backend] = {}
-        self._seconds: dict[str, float] = {}
-        for backend in fleet:
-            if backend.config.idle_minutes is not None and not backend.config.pin:
-                self._backends[backend.name] = backend
-                self._seconds[backend.name] = backend.config.idle_minutes * 60
+        self._fleet = fleet
+
+    @property
+    def _seconds(self) -> Mapping[str, float]:
+        return {
+            backend.name: backend.config.idle_minutes * 60
+            for backend in self._fleet
+            if backend.config.idle_minutes is not None and not backend.config.pin
+        }
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        while self._backends:
-            await asyncio.sleep(min(LOOK_SECONDS, *self._seconds.values()) * random.uniform(0.8, 1.2))
+        while True:
+            await asyncio.sleep(min((LOOK_SECONDS, *self._seconds.values())) * random.uniform(0.8, 1.2))
             try:
                 await self.look()
             except AWAY as error:
@@ -40,12 +43,16 @@ class IdleRelease:
 
     async def look(self) -> None:
         """Tell each backend that is idle now. Raises: psycopg.OperationalError if the database is away."""
+        watched = self._seconds
+        if not watched:
+            return
         async with self._pool.connection() as connection:
-            idle = await backends.idle(connection, self._seconds)
-        for name in idle:
-            await self._release(self._backends[name])
+            idle = await backends.idle(connection, watched)
+        for backend in self._fleet:
+            if backend.name in idle:
+                await self._release(backend, watched[backend.name])
 
-    async def _release(self, backend: Backend) -> None:
+    async def _release(self, backend: Backend, seconds: float) -> None:
         """What others run there is not disturbed: while they do, it is asked again."""
         try:
             if await backend.client.prompt_info() > 0:
@@ -54,7 +61,7 @@ class IdleRelease:
             log.warning("idle backend not reached", backend=backend.name, error=type(error).__name__)
             return
         async with self._pool.connection() as connection:
-            released_at = await backends.release(connection, backend.name, self._seconds[backend.name])
+            released_at = await backends.release(connection, backend.name, seconds)
         if released_at is None:
             return
         try:

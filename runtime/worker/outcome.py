@@ -29,6 +29,10 @@ PATH_SECONDS = 1.0
 """Until a job that found the way to its backend down may be placed again; the backend counts as away by then."""
 
 
+class NotOfferedHere(VeilrunError):
+    """Another process offers the job's command: this one reads another registry, or an older state of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requeue:
     """Another try, on any backend, after a delay. `free`: let the backend drop what it has loaded first.
@@ -61,13 +65,16 @@ def judge(
     failed in the same instant do not come back in one.
 
     A second lack of memory is not bad luck any more: the job is too large. While Telegram, or our way to it, is away, a
-    picture cannot be fetched: that costs no try, since nothing was tried.
+    picture cannot be fetched: that costs no try, since nothing was tried. Nor does a worker cost one that does not know
+    the job's backend or command, while others do.
     """
     name, detail = type(error).__name__, one_line(error)
     delay = min(FIRST_SECONDS * GROWTH ** min(attempt - 1, 9), LONGEST_SECONDS) * (1 + spread)
     if attempt < MOST_TRIES:
         if isinstance(error, PathAway):
             return Requeue(name, detail, max(PATH_SECONDS, delay), counts=False)
+        if isinstance(error, UnknownBackend | NotOfferedHere):
+            return Requeue(name, detail, delay, counts=False)
         if isinstance(error, NotSent) and not isinstance(error, TokenRefused):
             return Requeue(name, detail, delay, counts=False)
     if not _may_pass(error) or (isinstance(error, OutOfMemory) and last_error == name):
@@ -103,4 +110,4 @@ def _may_pass(error: VeilrunError) -> bool:
     """
     if isinstance(error, BackendError):
         return error.retry or isinstance(error, BackendMisconfigured | UnexpectedAnswer | Interrupted)
-    return isinstance(error, NotSent | OutcomeUnknown | RetryLater | UnknownBackend | TransportError)
+    return isinstance(error, NotSent | NotOfferedHere | OutcomeUnknown | RetryLater | UnknownBackend | TransportError)

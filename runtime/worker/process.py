@@ -20,7 +20,7 @@ from runtime.chat.deliver import deliver
 from runtime.chat.gateway import open_gateway
 from runtime.heartbeat import heartbeat
 from runtime.machine_name import machine_name
-from runtime.registry import Registry, load_registry
+from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, fingerprint, load_registry
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch
 from runtime.scheduler.sync import sync_registry
@@ -61,15 +61,16 @@ def run_worker(settings: Settings) -> None:
     """
     die_with_parent()
     hand_over_promptly()
+    seen = fingerprint(settings.registry)
     registry = load_registry(settings.registry)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(serve(settings, registry, dsn))
+            runner.run(serve(settings, registry, seen, dsn))
 
 
-async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
-    """Open what jobs need, work until a signal comes, and close it again."""
+async def serve(settings: Settings, registry: Registry, seen: Fingerprint, dsn: str) -> None:
+    """Open what jobs need, work until a signal comes, and close it again. seen: see `RegistryWatch`."""
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as stack:
         broker = make_broker(settings.broker_url, dsn, jobs=settings.worker_threads)
@@ -77,35 +78,50 @@ async def serve(settings: Settings, registry: Registry, dsn: str) -> None:
         waker = Waker(broker)
         stack.callback(waker.close)
         pool = await stack.enter_async_context(open_pool(dsn, "worker"))
-        place = partial(place_and_wake, pool, registry, waker)
+        live = LiveRegistry(registry, await sync_registry(pool, registry))
+
+        async def place() -> None:
+            await place_and_wake(pool, live.current, waker)
+
+        async def send(delivery_id: int) -> None:
+            await deliver(delivery_id, pool=pool, gateway=gateway, registry=live.current)
+
         fleet = await stack.enter_async_context(Fleet(registry.backends, settings.anon_dir))
         gateway = await stack.enter_async_context(open_gateway(settings))
-        send = partial(deliver, pool=pool, gateway=gateway, registry=registry)
         workplace = Workplace(
             pool=pool,
-            registry=registry,
+            live=live,
             fleet=fleet,
             keeper=await stack.enter_async_context(LeaseKeeper(dsn, settings.lease_seconds)),
-            health=HealthWatch(
-                fleet, registry.commands, pool, on_ready=place, machine=machine_name(settings.state_dir), dsn=dsn
-            ),
+            health=HealthWatch(fleet, live, pool, on_ready=place, machine=machine_name(settings.state_dir), dsn=dsn),
             files=gateway,
             waker=waker,
             deliver=send,
-            command_ids=await sync_registry(pool, registry),
             deployment=await _deployment(pool),
             lease_seconds=settings.lease_seconds,
         )
         declare_actors(broker, execute=partial(execute, workplace), deliver=send)
         waker.work_here(WithoutBroker(broker, workplace))
-        sweeper = Sweeper(
-            pool, registry, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours
+        sweeper = Sweeper(pool, live, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours)
+
+        async def follow(registry: Registry) -> None:
+            fleet.follow(registry.backends)
+            workplace.health.follow()
+            workplace.soon(place())
+
+        watch = RegistryWatch(
+            live,
+            load=partial(load_registry, settings.registry),
+            sync=partial(sync_registry, pool),
+            on_change=[follow],
+            seen=seen,
         )
         await stack.enter_async_context(heartbeat("worker"))
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(workplace.health.run(), name="health"),
                 tasks.create_task(sweeper.run(), name="sweeper"),
+                tasks.create_task(watch.run(), name="registry"),
                 tasks.create_task(keep_warm(fleet), name="warmth"),
                 tasks.create_task(IdleRelease(fleet, pool).run(), name="idle"),
             ]

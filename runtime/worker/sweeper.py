@@ -12,7 +12,7 @@ import structlog
 from db import deliveries, leases, retention
 from db.pool import AWAY, Pool
 from runtime.chat.notices import owe_question
-from runtime.registry import Registry
+from runtime.registry import LiveRegistry
 from runtime.worker.broker import Waker
 from runtime.worker.invocations import tell_plugins
 from runtime.worker.placing import place_and_wake, wake
@@ -35,7 +35,7 @@ class Sweeper:
     def __init__(
         self,
         pool: Pool,
-        registry: Registry,
+        live: LiveRegistry,
         waker: Waker,
         *,
         seconds: float,
@@ -43,7 +43,7 @@ class Sweeper:
         stale_seconds: float = STALE_SECONDS,
     ) -> None:
         self._pool = pool
-        self._registry = registry
+        self._live = live
         self._waker = waker
         self._seconds = seconds
         self._retention_hours = retention_hours
@@ -62,7 +62,7 @@ class Sweeper:
             reaped = await leases.reap(connection)
         if reaped:
             log.warning("jobs taken back from lost workers", jobs=[job.id for job in reaped])
-        await place_and_wake(self._pool, self._registry, self._waker)
+        await place_and_wake(self._pool, self._live.current, self._waker)
         async with self._pool.connection() as connection:
             wakeups = await leases.due_wakeups(connection, self._stale_seconds)
             lost = await deliveries.flag_lost(connection)
@@ -79,7 +79,7 @@ class Sweeper:
 
     async def tell_plugins(self) -> None:
         """Tell plugins of jobs that ended with no worker at hand. Raises: psycopg.OperationalError."""
-        await tell_plugins(self._pool, self._registry)
+        await tell_plugins(self._pool, self._live.current)
 
     async def forget(self) -> None:
         """Delete what has expired. Raises: psycopg.OperationalError if the database is away."""

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ import structlog
 
 from db.leases import Wakeup
 from db.pool import Pool
-from runtime.registry import Registry
+from runtime.registry import LiveRegistry, Registry
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch
 from runtime.worker.broker import Waker
@@ -36,23 +36,27 @@ class Workplace:
     """The tools of a worker process, all on one event loop.
 
     deliver: sends a message that is owed to a chat, by its id.
-    command_ids: command -> its row in `commands`, the version that this process runs. deployment: see
-    `db.deployment`. owner: see `new_owner`.
+    live: the registry in force; what a job began with goes on to its end. deployment: see `db.deployment`. owner: see
+    `new_owner`.
     """
 
     pool: Pool
-    registry: Registry
+    live: LiveRegistry
     fleet: Fleet
     keeper: LeaseKeeper
     health: HealthWatch
     files: FileSource
     waker: Waker
     deliver: Callable[[int], Coroutine[Any, Any, None]]
-    command_ids: Mapping[str, int]
     deployment: UUID
     lease_seconds: float
     owner: str = field(default_factory=new_owner)
     _background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def registry(self) -> Registry:
+        """The registry in force now."""
+        return self.live.current
 
     async def place(self) -> None:
         """Place what can be placed now, and wake the workers."""

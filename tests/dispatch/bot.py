@@ -22,7 +22,7 @@ from db.updates import StoredUpdate
 from runtime.chat.deliver import deliver
 from runtime.chat.gateway import TelegramGateway, open_gateway
 from runtime.dispatch.dispatcher import Dispatcher
-from runtime.registry import Registry, load_registry
+from runtime.registry import LiveRegistry, Registry, load_registry
 from runtime.sandbox.telegram import Chat, ChatMessage, SandboxTelegram
 from runtime.scheduler.sync import sync_registry
 from runtime.settings import Settings
@@ -61,8 +61,7 @@ class Bot:
         """A dispatcher as another process would have it."""
         return Dispatcher(
             pool=self.pool,
-            registry=self.registry,
-            command_ids=self.ids,
+            live=LiveRegistry(self.registry, self.ids),
             gateway=self.gateway,
             on_jobs=self._place,
             on_deliveries=self._deliver,

@@ -12,7 +12,7 @@ from db.breakers import Failure
 from db.placement import BackendState
 from db.pool import Pool, open_pool
 from runtime.anon.address import HiddenAddress
-from runtime.registry import BackendConfig, Override, Registry, load_registry
+from runtime.registry import BackendConfig, LiveRegistry, Override, Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.sandbox.comfyui.facts_http import Device
 from runtime.scheduler.fleet import Backend, Fleet, UnknownBackend
@@ -131,7 +131,7 @@ async def test_the_watch_checks_at_once_and_again_as_soon_as_a_job_could_not_rea
 
     async with open_pool(database.dsn, "test") as pool:
         await sync_registry(pool, registry)
-        watch = HealthWatch(fleet, registry.commands, pool, on_ready)
+        watch = HealthWatch(fleet, LiveRegistry(registry), pool, on_ready)
         watching = asyncio.create_task(watch.run())
         try:
             await asyncio.wait_for(became_ready.wait(), 5)
@@ -189,7 +189,7 @@ async def test_the_watch_stores_the_cards_and_half_opens_breakers_when_the_backe
 
     async with open_pool(database.dsn, "test") as pool:
         await sync_registry(pool, registry)
-        watch = HealthWatch(fleet, registry.commands, pool, on_ready)
+        watch = HealthWatch(fleet, LiveRegistry(registry), pool, on_ready)
         watching = asyncio.create_task(watch.run())
         try:
             await until_health(pool, "ready")

@@ -15,9 +15,10 @@ from db import artifacts, jobs, leases
 from db.artifacts import NewArtifact
 from runtime.api import NAMESPACE, hookimpl, hooks
 from runtime.chat.errors import NotSent, Refused
-from runtime.registry import Registry
+from runtime.registry import Edition, Registry
 from runtime.registry.plugins import LoadedPlugin
 from runtime.sandbox.comfyui import Pace, SandboxComfyUI
+from runtime.scheduler.sync import sync_registry
 from runtime.worker.execute import execute
 from runtime.worker.keeper import LeaseKeeper
 from tests.worker.yard import Yard, expire, open_yard, write_registry
@@ -47,7 +48,7 @@ def with_hooks(yard: Yard, plugin: object) -> Yard:
     extra = LoadedPlugin("extra", "1", "test", manager.hook, (), {})
     known = yard.registry
     registry = Registry(known.path, known.backends, commands=known.commands, loaded=(*known.loaded, extra))
-    object.__setattr__(yard.workplace, "registry", registry)
+    yard.workplace.live.edition = Edition(registry, yard.ids)
     return yard
 
 
@@ -415,11 +416,22 @@ async def test_a_fault_of_ours_ends_the_job_with_a_number_to_report_and_no_promp
 
 async def test_a_command_that_left_the_registry_fails_with_a_word_to_its_user(yard: Yard):
     job_id = await yard.queue("flux")
-    object.__setattr__(yard.workplace, "registry", Registry(yard.registry.path, yard.registry.backends))
+    without = Registry(yard.registry.path, yard.registry.backends)
+    yard.workplace.live.edition = Edition(without, await sync_registry(yard.pool, without))
 
     job = await yard.run(job_id)
 
     assert (job.state, job.error) == ("failed", "CommandGone")
+
+
+async def test_a_command_that_only_other_processes_offer_waits_for_one_of_them(yard: Yard):
+    job_id = await yard.queue("flux")
+    yard.workplace.live.edition = Edition(Registry(yard.registry.path, yard.registry.backends))
+
+    job = await yard.run(job_id)
+
+    assert (job.state, job.error) == ("queued", "NotOfferedHere")
+    assert job.max_attempts - job.attempt == 3
 
 
 async def test_progress_is_written_while_it_runs_and_not_more_often_than_it_can_be_read(yard: Yard, tmp_path):

@@ -58,7 +58,7 @@ from runtime.transport.errors import (
 )
 from runtime.worker.attempt import CommandGone
 from runtime.worker.inputs import InputGone
-from runtime.worker.outcome import MOST_TRIES, Fail, Requeue, is_backend_suspect, judge, one_line
+from runtime.worker.outcome import MOST_TRIES, Fail, NotOfferedHere, Requeue, is_backend_suspect, judge, one_line
 
 MEMORY = OutOfMemory("gpu-a", "sampler", "KSampler", "OutOfMemoryError", "")
 PROBLEM = GraphProblem("vae", "VAELoader", "vae_name", "missing_model", "model file ae.safetensors is missing")
@@ -79,7 +79,6 @@ PASSING = [
     TokenRefused("unknown token"),
     OutcomeUnknown("no answer"),
     RetryLater(3),
-    UnknownBackend("gpu-z"),
     AddressRefused("not a hidden name"),
     ConnectFailed("no connection"),
     ConnectionBroken("it broke"),
@@ -94,7 +93,12 @@ PASSING = [
     TimedOut("read", "too slow"),
     UnknownTransport("pigeon"),
 ]
-FREE = [PathAway("gpu-a", "anon does not run"), NotSent("no connection")]
+FREE = [
+    PathAway("gpu-a", "anon does not run"),
+    NotSent("no connection"),
+    UnknownBackend("gpu-z"),
+    NotOfferedHere("newer"),
+]
 LASTING = [
     WorkflowRejected("gpu-a", (PROBLEM,)),
     GraphProblems("gpu-a", (PROBLEM,)),

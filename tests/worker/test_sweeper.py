@@ -17,7 +17,8 @@ from tests.worker.yard import Yard, eventually
 
 @pytest.fixture
 def sweeper(yard: Yard) -> Sweeper:
-    return Sweeper(yard.pool, yard.registry, yard.workplace.waker, seconds=0.1, retention_hours=24, stale_seconds=5)
+    shop = yard.workplace
+    return Sweeper(yard.pool, shop.live, shop.waker, seconds=0.1, retention_hours=24, stale_seconds=5)
 
 
 async def owe(yard: Yard, kind: deliveries.Kind, job_id: int | None = None, *, is_woken: bool = True) -> int:
@@ -140,7 +141,7 @@ async def test_what_has_expired_is_deleted(yard: Yard, sweeper: Sweeper):
 async def test_it_goes_on_sweeping_after_the_database_was_away(yard: Yard):
     async with open_pool("postgresql://nobody@127.0.0.1:9/nothing", "away") as away:
         away.timeout = 0.05
-        sweeper = Sweeper(away, yard.registry, yard.workplace.waker, seconds=0.05, retention_hours=24)
+        sweeper = Sweeper(away, yard.workplace.live, yard.workplace.waker, seconds=0.05, retention_hours=24)
         with capture_logs() as logs:
             sweeping = asyncio.create_task(sweeper.run())
 
@@ -186,8 +187,7 @@ async def test_plugins_are_told_once_of_jobs_that_ended_before_a_worker_had_them
 
     with_hooks(yard, Listening())
     sweepers = [
-        Sweeper(yard.pool, yard.workplace.registry, yard.workplace.waker, seconds=0.1, retention_hours=24)
-        for _ in range(3)
+        Sweeper(yard.pool, yard.workplace.live, yard.workplace.waker, seconds=0.1, retention_hours=24) for _ in range(3)
     ]
     cancelled, expired, waiting = [await yard.queue("flux") for _ in range(3)]
     async with yard.pool.connection() as connection:

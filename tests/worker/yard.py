@@ -19,7 +19,7 @@ from db.events import CHANNEL
 from db.jobs import Job, NewJob
 from db.leases import Wakeup
 from db.pool import Pool, listen, open_pool
-from runtime.registry import Registry, load_registry
+from runtime.registry import LiveRegistry, Registry, load_registry
 from runtime.sandbox.comfyui import SandboxComfyUI
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch, check_backend
@@ -224,10 +224,11 @@ async def open_yard(dsn: str, path: Path, anon_dir: Path = NOWHERE) -> AsyncIter
         fleet = await stack.enter_async_context(Fleet(registry.backends, anon_dir))
         keeper = await stack.enter_async_context(LeaseKeeper(dsn, 3.0))
         ids = await sync_registry(pool, registry)
+        live = LiveRegistry(registry, ids)
 
         async def nothing() -> None: ...
 
-        health = HealthWatch(fleet, registry.commands, pool, on_ready=nothing)
+        health = HealthWatch(fleet, live, pool, on_ready=nothing)
         delivered: list[int] = []
 
         async def deliver(delivery_id: int) -> None:
@@ -235,9 +236,7 @@ async def open_yard(dsn: str, path: Path, anon_dir: Path = NOWHERE) -> AsyncIter
 
         async with pool.connection() as connection:
             deployment = await deployment_id(connection)
-        workplace = Workplace(
-            pool, registry, fleet, keeper, health, files, waker, deliver, ids, deployment, lease_seconds=3.0
-        )
+        workplace = Workplace(pool, live, fleet, keeper, health, files, waker, deliver, deployment, lease_seconds=3.0)
         yard = Yard(dsn, pool, path, registry, broker, workplace, files, ids, delivered)
         await yard.check()
         try:
