@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -97,3 +98,31 @@ async def busy(connection: AsyncConnection) -> Busy:
     )
     ((ready, known, running),) = await cursor.fetchall()
     return Busy(ready, known, sum(line.depth for line in await lines(connection)), running)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandVersion:
+    """One version of a command that was ever enabled. enabled: it is the one that the registry means now.
+
+    jobs: how many of those that are still in the table ran it.
+    """
+
+    command: str
+    plugin: str
+    plugin_version: str
+    workflow_digest: str
+    enabled: bool
+    first_seen_at: datetime
+    jobs: int
+
+
+async def command_versions(connection: AsyncConnection, command: str | None = None) -> list[CommandVersion]:
+    """Every known version, of one command or of all, the newest of each first."""
+    async with connection.cursor(row_factory=class_row(CommandVersion)) as cursor:
+        await cursor.execute(
+            """select name as command, plugin, plugin_version, workflow_digest, enabled, first_seen_at,
+                      (select count(*) from jobs where command_id = commands.id) as jobs
+               from commands where %(command)s::text is null or name = %(command)s order by name, id desc""",
+            {"command": command},
+        )
+        return await cursor.fetchall()

@@ -51,10 +51,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, repr=False, validation_alias=_named("DATABASE_URL"))
     broker_url: str = Field("postgresql", repr=False, validation_alias=_named("BROKER_URL"))
     registry: Path = Path("plugin_registry.yaml")
+    strict: bool = False
     state_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_state_dir("veilrun")))
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     public_url: str | None = None
+    console: bool = True
     worker_processes: Annotated[int, Field(ge=1, le=64)] = 1
     worker_threads: Annotated[int, Field(ge=1, le=512)] = 32
     lease_seconds: Annotated[float, Field(gt=0)] = 9.0

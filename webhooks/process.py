@@ -49,7 +49,7 @@ def run_web(settings: Settings) -> None:
     die_with_parent()
     hand_over_promptly()
     seen = fingerprint(settings.registry)
-    registry = load_registry(settings.registry)
+    registry = load_registry(settings.registry, strict=settings.strict)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
         server = uvicorn.Server(
@@ -125,7 +125,7 @@ def web_application(settings: Settings, registry: Registry, seen: Fingerprint, d
             introduction = Introduction(settings, live, gateway)
             watch = RegistryWatch(
                 live,
-                load=partial(load_registry, settings.registry),
+                load=partial(load_registry, settings.registry, strict=settings.strict),
                 sync=partial(sync_registry, pool),
                 on_change=[introduction.renew],
                 seen=seen,

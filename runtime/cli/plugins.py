@@ -1,11 +1,16 @@
 """`veilrun plugins`: what is installed, what is enabled, and if it is not active, why."""
 
+from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from db.reports import command_versions
+from runtime.cli.database import ask
 from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
 from runtime.registry import load_registry
+from runtime.registry.edit import set_enabled
 from runtime.settings import read_settings
 
 app = Commands(help="List plugins, check them and the registry file.")
@@ -47,6 +52,7 @@ def list_plugins(as_json: AsJson = False) -> None:
 @app.command(epilog="Example: veilrun plugins check --traceback")
 def check(
     traceback: Annotated[bool, typer.Option("--traceback", help="Show where a faulty plugin fails.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check the registry file and every plugin.
@@ -72,4 +78,59 @@ def check(
                 screen.print(plugin.traceback, markup=False)
         for warning in registry.warnings:
             screen.print(f"warning {warning}", markup=False, soft_wrap=True)
-    raise typer.Exit(1 if faulty else 0)
+    raise typer.Exit(1 if faulty or (strict and registry.warnings) else 0)
+
+
+@app.command(epilog="Example: veilrun plugins enable acme-upscale")
+def enable(name: str) -> None:
+    """Enable a plugin in the registry file.
+
+    It is loaded first, and refused if it cannot be. Everything else in the file stays as it is, comments too. A bot
+    that runs offers its commands within seconds.
+    """
+    _set(name, True)
+
+
+@app.command(epilog="Example: veilrun plugins disable wan")
+def disable(name: str) -> None:
+    """Disable a plugin in the registry file.
+
+    What runs ends as it began; what waits is told that the command is gone. Everything else in the file stays as it is.
+    """
+    _set(name, False)
+
+
+def _set(name: str, enabled: bool) -> None:
+    path = read_settings().registry
+    word = "enabled" if enabled else "disabled"
+    if set_enabled(path, name, enabled):
+        screen.print(f"{name} is {word} in {path}", markup=False, soft_wrap=True)
+    else:
+        screen.print(f"{name} was {word} already", markup=False)
+
+
+@app.command(epilog="Example: veilrun plugins versions flux")
+def versions(
+    command: Annotated[str | None, typer.Argument(help="Only of this command.")] = None, as_json: AsJson = False
+) -> None:
+    """List every version of a command that the deployment has known, and what it ran.
+
+    Each job keeps the version that it ran. `in use`: the version that the registry means now.
+    """
+    found = ask(partial(command_versions, command=command))
+    if as_json:
+        print_json([asdict(version) for version in found])
+        return
+    rows = [
+        [
+            f"/{version.command}",
+            version.plugin,
+            version.plugin_version,
+            version.workflow_digest[:12],
+            "in use" if version.enabled else "",
+            f"{version.first_seen_at:%Y-%m-%d %H:%M}",
+            str(version.jobs),
+        ]
+        for version in found
+    ]
+    print_table("versions", ["command", "plugin", "version", "workflow", "", "first seen", "jobs kept"], rows)

@@ -18,6 +18,9 @@ from runtime.registry import load_registry
 from runtime.settings import Settings, read_settings
 from runtime.supervisor import Child, child_environment, stop_on_signals, supervise
 
+Strict = Annotated[
+    bool, typer.Option("--strict", help="For development: a plugin that cannot be active is an error.")
+]
 Workers = Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes; default VEILRUN_WORKER_PROCESSES.")]
 
 
@@ -30,12 +33,12 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: veilrun health")(health)
 
 
-def up(workers: Workers = None) -> None:
+def up(workers: Workers = None, strict: Strict = False) -> None:
     """Run a whole bot on this machine.
 
     That is a web process, workers and, without DATABASE_URL, the database. Ctrl-C or SIGTERM stops it.
     """
-    settings = read_settings()
+    settings = _settings(strict)
     anon = _check(settings)
     with database(settings) as dsn, listening(settings.host, settings.port) as listener:
         migrate.upgrade(dsn)
@@ -46,24 +49,24 @@ def up(workers: Workers = None) -> None:
     raise typer.Exit(status)
 
 
-def serve() -> None:
+def serve(strict: Strict = False) -> None:
     """Run the web process alone.
 
     It receives updates, answers commands and serves health and metrics.
     """
-    settings = read_settings()
+    settings = _settings(strict)
     anon = _check(settings)
     if settings.telegram_via != "anon":
         os.execv(sys.executable, WEB)
     raise typer.Exit(asyncio.run(_run([*anon, Child("web", WEB, child_environment())])))
 
 
-def worker(processes: Workers = None) -> None:
+def worker(processes: Workers = None, strict: Strict = False) -> None:
     """Run workers alone.
 
     They execute jobs on the backends and deliver results.
     """
-    settings = read_settings()
+    settings = _settings(strict)
     anon = _check(settings)
     count = processes or settings.worker_processes
     if count == 1 and not anon:
@@ -90,6 +93,13 @@ def health(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if processes and all(processes.values()) else 1)
 
 
+def _settings(strict: bool) -> Settings:
+    """The settings, with what the options say, for the processes that are started as well."""
+    if strict:
+        os.environ["VEILRUN_STRICT"] = "1"
+    return read_settings()
+
+
 async def _run(children: list[Child]) -> int:
     return await supervise(children, stop_on_signals())
 
@@ -97,7 +107,7 @@ async def _run(children: list[Child]) -> int:
 def _check(settings: Settings) -> list[Child]:
     """Fail early and clearly: a token, a registry that loads, an anon that may start. The children that keep anon."""
     _ = settings.bot_token
-    registry = load_registry(settings.registry)
+    registry = load_registry(settings.registry, strict=settings.strict)
     for plugin in registry.plugins:
         if plugin.enabled and plugin.error:
             print_error(f"plugin {plugin.name} is not active: {plugin.error}", style="yellow")

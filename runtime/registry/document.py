@@ -39,10 +39,11 @@ class Document:
         return _problem(self.path, self._tree, place, message, hint)
 
 
-def read_document(path: Path) -> Document:
-    """The valid content of `path`. Raises: RegistryInvalid with every problem found."""
+def read_text(path: Path) -> str:
+    """The text of the file. Raises: RegistryInvalid."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="") as file:  # line ends as they are
+            return file.read()
     except FileNotFoundError:
         raise RegistryInvalid(
             (_bare(path, "the file is not there", "create it, or point VEILRUN_REGISTRY at yours"),)
@@ -51,17 +52,22 @@ def read_document(path: Path) -> Document:
         raise RegistryInvalid((_bare(path, f"not UTF-8 at byte {error.start}", "save it as UTF-8"),)) from None
     except OSError as error:
         raise RegistryInvalid((_bare(path, f"cannot be read: {error.strerror}"),)) from error
-    tree = _parse(path, text)
+
+
+def read_document(path: Path, text: str | None = None) -> Document:
+    """The valid content of `path`, or of `text` in its place. Raises: RegistryInvalid with every problem found."""
+    text = read_text(path) if text is None else text
+    tree = parse(path, text)
     try:
-        plain = _plain(tree, itertools.count(1))
+        values = plain(tree)
     except (OverflowError, RecursionError):
         raise RegistryInvalid(
             (_bare(path, f"its aliases unfold to more than {MOST_VALUES} values", "write out what you mean"),)
         ) from None
-    problems = [_problem(path, tree, *found) for found in _repeated(plain.get("backends"))]
+    problems = [_problem(path, tree, *found) for found in _repeated(values.get("backends"))]
     content: RegistryFile | None = None
     try:
-        content = RegistryFile.model_validate(plain)
+        content = RegistryFile.model_validate(values)
     except ValidationError as error:
         problems += [_explained(path, tree, problem) for problem in error.errors(include_url=False)]
     if content is None or problems:
@@ -69,7 +75,8 @@ def read_document(path: Path) -> Document:
     return Document(path, tree, content)
 
 
-def _parse(path: Path, text: str) -> CommentedMap:
+def parse(path: Path, text: str) -> CommentedMap:
+    """The keys and values of the text, with their places. Raises: RegistryInvalid."""
     try:
         tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -122,6 +129,12 @@ def _repeated(backends: object) -> Iterator[tuple[Place, str, str]]:
                 yield ("backends", index, key), message, hint
 
 
+def plain(tree: CommentedMap) -> dict[str, Any]:
+    """What the file says, in plain types. Raises: OverflowError, RecursionError."""
+    values: dict[str, Any] = _plain(tree, itertools.count(1))
+    return values
+
+
 def _plain(value: Any, counter: Iterator[int]) -> Any:
     """`value` in plain types, aliases unfolded. Raises: OverflowError when that is more than MOST_VALUES."""
     if next(counter) > MOST_VALUES:
@@ -141,7 +154,7 @@ def _plain(value: Any, counter: Iterator[int]) -> Any:
 def _explained(path: Path, tree: Any, error: ErrorDetails) -> Problem:
     place: Place = tuple(error["loc"])
     kind, given = error["type"], error["input"]
-    message, hint = error["msg"].removeprefix("Value error, "), ""
+    message, _, hint = error["msg"].removeprefix("Value error, ").partition("; ")
     if place[-1:] == ("[key]",):
         place = place[:-1]
     if kind == "extra_forbidden":

@@ -5,6 +5,7 @@ so a running job ends on the version of its command that it started with.
 """
 
 import asyncio
+import importlib
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,6 +110,7 @@ class RegistryWatch:
         Raises: psycopg.OperationalError if the database is away; then nothing has changed either.
         """
         try:
+            importlib.invalidate_caches()  # a plugin may have been installed since
             registry = await asyncio.to_thread(self._load)
         except VeilrunError as error:
             self._refuse(str(error), len(error.problems) if isinstance(error, RegistryInvalid) else 1)

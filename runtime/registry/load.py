@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
+from packaging.version import InvalidVersion, Version
+
 from runtime.api import BadArgument, Command, GpuAffinity, Limits, Parameter, Seed, Value
 from runtime.registry.document import Document, Place, read_document
 from runtime.registry.errors import PluginUnusable, Problem, RegistryInvalid
@@ -24,13 +26,14 @@ BUILT_IN = ("start", "help", "cancel", "status", "privacy", "forget", "settings"
 """Command names that veilrun keeps for itself."""
 
 
-def load_registry(path: Path, *, strict: bool = False) -> Registry:
+def load_registry(path: Path, *, text: str | None = None, strict: bool = False) -> Registry:
     """Read the registry file and load the plugins it enables.
 
-    A broken plugin is left out and reported in `Registry.plugins`; with `strict` it is an error.
+    text: what the file is to say, in the place of what it says. A broken plugin is left out and reported in
+    `Registry.plugins`; with `strict` it is an error.
     Raises: RegistryInvalid; PluginUnusable if `strict`.
     """
-    document = read_document(path)
+    document = read_document(path, text)
     installed = installed_plugins()
     commands: dict[str, LoadedCommand] = {}
     owners: dict[str, str] = dict.fromkeys(BUILT_IN, "veilrun itself")
@@ -43,6 +46,7 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
             continue
         try:
             plugin = load_plugin(name, section.package, section.config, installed)
+            _check_pin(plugin, section.pin)
             _check_names(plugin, owners)
         except PluginUnusable as error:
             if strict:
@@ -76,6 +80,22 @@ def load_registry(path: Path, *, strict: bool = False) -> Registry:
             )
         ),
     )
+
+
+def _check_pin(plugin: LoadedPlugin, pin: str | None) -> None:
+    """A plugin that is held at one version runs in no other."""
+    if pin is not None and not _is_same_version(plugin.version, pin):
+        raise PluginUnusable(
+            f"it is held at {pin}, but {plugin.version or 'no version'} is here;"
+            f" pip install '{plugin.source}=={pin}' and start again, or change its pin"
+        )
+
+
+def _is_same_version(one: str, other: str) -> bool:
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other
 
 
 def _check_names(plugin: LoadedPlugin, owners: dict[str, str]) -> None:

@@ -23,6 +23,11 @@ OLDEST_API = 1
 
 log = structlog.get_logger("veilrun.registry")
 
+_imported: dict[str, str] = {}
+"""Module of a plugin -> version of the package whose code this process has of it. pip may have put another one in its
+place since; what was imported stays until the process ends.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PluginState:
@@ -91,6 +96,7 @@ def load_plugin(name: str, package: str | None, config: Mapping[str, Any], insta
             raise PluginUnusable(f"a hook does not fit: {str(error).splitlines()[-1].strip()}") from error
     _check_hooks(manager, point.value)
     version, source = origin(point)
+    version = _imported.setdefault(point.value, version)
     return LoadedPlugin(name, version, source, manager.hook, _commands(manager, config), config)
 
 

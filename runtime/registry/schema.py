@@ -65,10 +65,15 @@ class BackendSection(Section):
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
             raise ValueError("this is no address of a server; write one like http://127.0.0.1:8188")
         if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
-            raise ValueError("write scheme, host and port only, like http://127.0.0.1:8188")
+            raise ValueError(
+                "this is more than a server's address; write scheme, host and port only, like http://127.0.0.1:8188"
+            )
         # no other spelling of a host gets through: "x.anon." or "x。anon" would pass for an ordinary name
         if not _HOST.fullmatch(parts.hostname):
-            raise ValueError("write the host in a-z, 0-9, - and . without a dot at its end (xn--… for other letters)")
+            raise ValueError(
+                "the host is spelled in an unusual way;"
+                " write the host in a-z, 0-9, - and . without a dot at its end (xn--… for other letters)"
+            )
         if parts.hostname.endswith(FOREIGN_SUFFIXES):
             raise ValueError("an .onion address belongs to Tor; expose the server with `veilrun anon expose` instead")
         return url.rstrip("/")
@@ -77,16 +82,17 @@ class BackendSection(Section):
     def _hidden_names_need_anon(self) -> "BackendSection":
         host = urlsplit(self.url).hostname or ""
         if self.transport == "direct" and host.endswith(HIDDEN_SUFFIXES):
-            raise ValueError(f"{self.name} is a hidden service: write transport: anon, it is never dialled directly")
+            raise ValueError(f"{self.name} is a hidden service; write transport: anon, it is never dialled directly")
         if self.transport == "anon" and not host.endswith(HIDDEN_SUFFIXES):
-            raise ValueError(f"{self.name} is no hidden service: write transport: direct, or its .anon address")
+            raise ValueError(f"{self.name} is no hidden service; write transport: direct, or its .anon address")
         if self.transport == "anon":
             try:
                 HiddenAddress.parse(host)
             except AddressInvalid as error:
-                raise ValueError(f"{self.name}: {error}") from None
+                words = str(error).replace("; ", ", ")
+                raise ValueError(f"{self.name}: {words}; copy what `veilrun anon expose` printed") from None
         if self.transport == "direct" and (self.client_key_file is not None or self.isolation == "user"):
-            raise ValueError(f"{self.name} is dialled directly: client_key_file and isolation are for transport: anon")
+            raise ValueError(f"{self.name} is dialled directly; client_key_file and isolation are for transport: anon")
         return self
 
 
@@ -115,6 +121,7 @@ class PluginSection(Section):
 
     enabled: bool = True
     package: str | None = None
+    pin: str | None = Field(default=None, min_length=1)
     limits: LimitsSection = LimitsSection()
     affinity: AffinitySection = AffinitySection()
     defaults: dict[str, Any] = {}

@@ -62,7 +62,7 @@ def run_worker(settings: Settings) -> None:
     die_with_parent()
     hand_over_promptly()
     seen = fingerprint(settings.registry)
-    registry = load_registry(settings.registry)
+    registry = load_registry(settings.registry, strict=settings.strict)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -111,7 +111,7 @@ async def serve(settings: Settings, registry: Registry, seen: Fingerprint, dsn: 
 
         watch = RegistryWatch(
             live,
-            load=partial(load_registry, settings.registry),
+            load=partial(load_registry, settings.registry, strict=settings.strict),
             sync=partial(sync_registry, pool),
             on_change=[follow],
             seen=seen,

@@ -205,7 +205,7 @@ def test_a_wrong_file_is_told_where_and_what_to_write_instead(load: Load, conten
         ("http://" + "a" * 56 + ".onion", "anon", "an .onion address belongs to Tor"),
         ("http://" + "a" * 56 + ".anon", "anon", "a: its checksum is wrong"),
         ("http://short.anon", "anon", "short names are not accepted"),
-        ("http://127.0.0.1:8188", "anon", "a is no hidden service: write transport: direct"),
+        ("http://127.0.0.1:8188", "anon", "a is no hidden service; write transport: direct"),
         ("http://127.0.0.1:8188", "tor", "'tor' is not allowed; write 'direct' or 'anon'"),
     ],
 )
