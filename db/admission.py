@@ -7,33 +7,35 @@ from psycopg.rows import class_row, scalar_row
 
 from db.jobs import COLUMNS, Job
 
-USER_LOCK = 0x7573  # first key of the advisory locks under which a user's jobs are counted
+OWNER_LOCK = 0x7573  # first key of the advisory locks under which a user's, or a token's, jobs are counted
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A user's jobs: how many wait, those for later as well, and how many of one command are unfinished."""
+    """A user's or a token's jobs: how many wait, those for later as well, how many of one command are unfinished, and
+    how many in all."""
 
     waiting: int
     unfinished: int
+    open: int
 
 
-async def lock_user(connection: AsyncConnection, user_id: int) -> None:
-    """Let nobody else count and queue jobs of this user until the transaction ends."""
-    await connection.execute("select pg_advisory_xact_lock(%s, hashint8(%s::bigint))", (USER_LOCK, user_id))
+async def lock_owner(connection: AsyncConnection, owner: int) -> None:
+    """Let nobody else count and queue jobs of this owner (see `jobs.owner`) until the transaction ends."""
+    await connection.execute("select pg_advisory_xact_lock(%s, hashint8(%s::bigint))", (OWNER_LOCK, owner))
 
 
-async def standing(connection: AsyncConnection, user_id: int, command: str) -> Standing:
-    """How much the user has, exactly while `lock_user` is held."""
+async def standing(connection: AsyncConnection, owner: int, command: str) -> Standing:
+    """How much the owner has, exactly while `lock_owner` is held."""
     async with connection.cursor(row_factory=class_row(Standing)) as cursor:
         await cursor.execute(
             """select count(*) filter (where state = 'queued') as waiting,
-                   count(*) filter (where command = %s) as unfinished
-               from jobs where user_id = %s and state in ('queued', 'placed', 'running')""",
-            (command, user_id),
+                   count(*) filter (where command = %s) as unfinished, count(*) as open
+               from jobs where owner = %s and state in ('queued', 'placed', 'running')""",
+            (command, owner),
         )
         found = await cursor.fetchone()
-        return found or Standing(0, 0)
+        return found or Standing(0, 0, 0)
 
 
 async def waiting(connection: AsyncConnection, at_most: int) -> int:

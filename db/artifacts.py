@@ -10,7 +10,8 @@ from psycopg.rows import class_row, scalar_row
 
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
-    """A medium to be remembered. Sizes in bytes, pixels and seconds; digest is SHA-256, hex."""
+    """A medium to be remembered. Sizes in bytes, pixels and seconds; digest is SHA-256, hex. token_id: who may fetch it
+    over HTTP."""
 
     kind: Literal["image", "video"]
     media_type: str
@@ -29,6 +30,7 @@ class NewArtifact:
     user_id: int | None = None
     message_id: int | None = None
     media_group_id: str | None = None
+    token_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,24 @@ async def add(connection: AsyncConnection, artifact: NewArtifact, content: bytes
 async def get(connection: AsyncConnection, artifact_id: int) -> Artifact | None:
     """The artifact, or None if there is none (or it has expired)."""
     return next(iter(await _select(connection, "where id = %s", (artifact_id,))), None)
+
+
+async def of_token(connection: AsyncConnection, token_id: int, artifact_ids: Sequence[int]) -> list[Artifact]:
+    """Those of these artifacts that the token may see and that we hold, in no order."""
+    where = """where id = any(%s) and token_id = %s
+        and exists (select from blobs where blobs.artifact_id = artifacts.id)"""
+    return await _select(connection, where, (list(artifact_ids), token_id))
+
+
+async def part(connection: AsyncConnection, artifact_id: int, start: int, length: int) -> bytes:
+    """So many bytes of the content from `start` (0 = the first) on; fewer if there are no more, or none are kept."""
+    async with connection.cursor(row_factory=scalar_row, binary=True) as cursor:
+        await cursor.execute(
+            "select substring(content from %s for %s) from blobs where artifact_id = %s",
+            (start + 1, length, artifact_id),
+        )
+        found: bytes | None = await cursor.fetchone()
+        return found or b""
 
 
 async def content(connection: AsyncConnection, artifact_id: int) -> bytes | None:

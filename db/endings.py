@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
-from db import admission, deliveries, events
+from db import admission, callbacks, deliveries, events
 from db.jobs import COLUMNS, PRIORITY_SECONDS, TURN_SECONDS, Job
 
 Replayed: TypeAlias = Literal["queued", "not there", "not failed", "command gone", "inputs gone"]
@@ -60,13 +60,13 @@ REPLAY = """
     update jobs set state = 'queued', attempt = 0, run_at = now(), is_due = true, fence = fence + 1, woken_at = null,
         rank_at = now() - make_interval(secs => priority * %(priority_seconds)s)
             + %(turn_seconds)s * interval '1 second'
-            * (select count(*) from jobs as open where open.user_id = jobs.user_id and open.is_due
+            * (select count(*) from jobs as open where open.owner = jobs.owner and open.is_due
                  and open.state in ('queued', 'placed', 'running')),
         cancel_requested = false, recall_requested = false, recalls = 0, prompt_id = null, backend = null,
         placement = null, progress = null, error = null, error_detail = null, started_at = null, ended_at = null,
         began_at = null, expected_at = null, promised_at = null, status_message_id = null, unique_key = null,
         is_hook_owed = false
-    where id = %(job_id)s returning user_id, chat_id
+    where id = %(job_id)s returning chat_id
 """
 
 
@@ -77,22 +77,23 @@ async def replay(connection: AsyncConnection, job_id: int) -> Replayed:
     chat gets a status message again.
     """
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute("select user_id from jobs where id = %s", (job_id,))
-        user_id: int | None = await cursor.fetchone()
-        if user_id is not None:
-            await admission.lock_user(connection, user_id)
+        await cursor.execute("select owner from jobs where id = %s", (job_id,))
+        owner: int | None = await cursor.fetchone()
+        if owner is not None:
+            await admission.lock_owner(connection, owner)
         await cursor.execute(MAY_REPLAY, (job_id,))
         verdict: Replayed | None = await cursor.fetchone()
     if verdict != "queued":
         return verdict or "not there"
     values = {"job_id": job_id, "turn_seconds": TURN_SECONDS, "priority_seconds": PRIORITY_SECONDS}
-    _, chat_id = await (await connection.execute(REPLAY, values)).fetchone()  # type: ignore[misc]  # the row is locked
+    (chat_id,) = await (await connection.execute(REPLAY, values)).fetchone()  # type: ignore[misc]  # the row is locked
     for statement in (
         "delete from deliveries where job_id = %s and kind in ('status', 'failure', 'result')",
         "delete from attempts where job_id = %s",
         "update artifacts set job_id = null where job_id = %s",  # of a result that its chat did not take
     ):
         await connection.execute(statement, (job_id,))
+    await callbacks.reopen(connection, job_id)
     await events.record(connection, job_id, "queued", {"replayed": True})
     if chat_id is not None:
         await deliveries.owe(connection, chat_id, "status", {}, job_id, is_woken=False)

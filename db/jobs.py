@@ -22,10 +22,16 @@ PRIORITY_SECONDS = 6.0
 """How much earlier a job ranks for each step of priority, which goes from -10 to 10: that is a turn at most."""
 
 
+def owner_of_token(token_id: int) -> int:
+    """The number under which a token waits and is limited, as users are under theirs: no user has one below zero."""
+    return -token_id
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """What dispatch knows of a job. `arguments` holds every parameter's value, the seed included.
 
+    token_id: whose token asked for it over HTTP; a job has a user, or a token, or nobody.
     dedupe_key: a second job with the same key is not queued, ever; unique_key: not while that one is open.
     delay_seconds: earliest start from now. size_class: see `runtime.scheduler.size_class`.
     """
@@ -39,6 +45,7 @@ class NewJob:
     max_attempts: int = 3
     chat_id: int | None = None
     user_id: int | None = None
+    token_id: int | None = None
     message_id: int | None = None
     thread_id: int | None = None
     media_group_id: str | None = None
@@ -47,6 +54,11 @@ class NewJob:
     unique_key: str | None = None
     priority: int = 0
     delay_seconds: float = 0.0
+
+    @property
+    def owner(self) -> int | None:
+        """In whose name it waits, as `jobs.owner` says: turns and limits of a token are like those of a user."""
+        return self.user_id if self.token_id is None else owner_of_token(self.token_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,8 @@ class Job:
     model_set: str
     chat_id: int | None
     user_id: int | None
+    token_id: int | None
+    owner: int | None
     message_id: int | None
     thread_id: int | None
     media_group_id: str | None
@@ -99,8 +113,9 @@ class Job:
         return self.state not in OPEN_STATES
 
 
-COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat_id, user_id, message_id, thread_id,
-    media_group_id, language, priority, run_at, extract(epoch from run_at - now())::float8 as due_seconds, rank_at,
+COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat_id, user_id, token_id, owner,
+    message_id, thread_id, media_group_id, language, priority, run_at,
+    extract(epoch from run_at - now())::float8 as due_seconds, rank_at,
     expected_at, extract(epoch from expected_at - now())::float8 as expected_seconds, promised_at,
     attempt, max_attempts, fence, cancel_requested, backend, placement,
     prompt_id, progress, error, error_detail, status_message_id, created_at, placed_at, started_at, ended_at,
@@ -112,7 +127,7 @@ INSERT = """
                make_interval(secs => %(turn_seconds)s) as turn),
     beside as materialized (
         select id, state, priority, rank_at from jobs, fresh
-        where user_id = %(user_id)s and state in ('queued', 'placed', 'running')
+        where owner = %(owner)s and state in ('queued', 'placed', 'running')
           and jobs.run_at <= fresh.run_at + turn and greatest(rank_at, now()) >= fresh.run_at - turn),
     own as materialized (
         select run_at, run_at + turn * (select count(*) from beside)
@@ -125,11 +140,11 @@ INSERT = """
         for update skip locked),
     inserted as (
         insert into jobs (command_id, command, variant, arguments, model_set, size_class, max_attempts, chat_id,
-                          user_id, message_id, thread_id, media_group_id, language, dedupe_key, unique_key, priority,
-                          input_count, run_at, is_due, rank_at)
+                          user_id, token_id, message_id, thread_id, media_group_id, language, dedupe_key, unique_key,
+                          priority, input_count, run_at, is_due, rank_at)
         select %(command_id)s, %(command)s, %(variant)s, %(arguments)s, %(model_set)s, %(size_class)s,
-            %(max_attempts)s, %(chat_id)s, %(user_id)s, %(message_id)s, %(thread_id)s, %(media_group_id)s,
-            %(language)s, %(dedupe_key)s, %(unique_key)s, %(priority)s, %(input_count)s, run_at,
+            %(max_attempts)s, %(chat_id)s, %(user_id)s, %(token_id)s, %(message_id)s, %(thread_id)s,
+            %(media_group_id)s, %(language)s, %(dedupe_key)s, %(unique_key)s, %(priority)s, %(input_count)s, run_at,
             %(delay_seconds)s <= 0, least(rank_at, (select min(rank_at) from passed))
         from own
         on conflict do nothing
@@ -155,10 +170,11 @@ async def insert(connection: AsyncConnection, job: NewJob, inputs: Sequence[int]
     Its place is a turn later for each job that the user has open around the time when it may start. Among those that
     wait it goes before the ones of lower priority: it takes the first of their places, each of them that of the next,
     and the last the place that it would have had. So the user's jobs together stand where they would have stood anyway.
-    Hold `db.admission.lock_user` if others may queue jobs of this user meanwhile.
+    Hold `db.admission.lock_owner` if others may queue jobs of this user or token meanwhile.
     """
     values = {name: getattr(job, name) for name in NewJob.__slots__} | {"arguments": Jsonb(dict(job.arguments))}
     values |= {"turn_seconds": TURN_SECONDS, "priority_seconds": PRIORITY_SECONDS, "input_count": len(inputs)}
+    values |= {"owner": job.owner}
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(INSERT, values)
         job_id: int | None = await cursor.fetchone()
@@ -318,6 +334,12 @@ async def mark_delivered(connection: AsyncConnection, job_id: int) -> None:
     )
     if cursor.rowcount:
         await events.record(connection, job_id, "delivered", {})
+
+
+async def mark_kept(connection: AsyncConnection, job_id: int) -> None:
+    """The result of a job that was asked for over HTTP is where it is fetched from: nothing is to be sent."""
+    await connection.execute("update jobs set state = 'delivered' where id = %s and state = 'collected'", (job_id,))
+    await events.record(connection, job_id, "delivered", {})
 
 
 async def mark_undelivered(connection: AsyncConnection, job_id: int, error: str) -> None:

@@ -54,7 +54,10 @@ class BackendState:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that may start, as of `seen_at`, the database's clock. near: backends that hold an input of it."""
+    """A job that may start, as of `seen_at`, the database's clock. near: backends that hold an input of it.
+
+    user_id: whose turn it takes, a user's or a token's (`jobs.owner`).
+    """
 
     id: int
     command: str
@@ -136,20 +139,20 @@ WAITING = """
         select (select jobs.bucket from jobs where state = 'queued' and is_due and jobs.bucket > buckets.bucket
                 order by jobs.bucket limit 1)
         from buckets where buckets.bucket is not null)
-    select first.id, command, variant, model_set, size_class, user_id, run_at as queued_at, rank_at, recalls,
+    select first.id, command, variant, model_set, size_class, owner as user_id, run_at as queued_at, rank_at, recalls,
         array(select distinct artifacts.backend from job_inputs join artifacts on artifacts.id = artifact_id
               where job_inputs.job_id = first.id and artifacts.backend is not null) as near,
         expected_at, now() as seen_at
     from buckets cross join lateral (
-        select id, command, variant, model_set, size_class, user_id, run_at, rank_at, recalls, expected_at from jobs
+        select id, command, variant, model_set, size_class, owner, run_at, rank_at, recalls, expected_at from jobs
         where state = 'queued' and is_due and jobs.bucket = buckets.bucket
         order by rank_at, id
         limit %(window)s + (select least(count(*), %(window)s) from slots where job_id is null)) as first
     order by rank_at, first.id
 """
 SLOTS = """
-    select slots.backend, position, jobs.id as job_id, command, variant, model_set, size_class, user_id, placed_at,
-        rank_at, began_at, is_cold, recalls, cancel_requested or recall_requested as is_leaving, expected_at
+    select slots.backend, position, jobs.id as job_id, command, variant, model_set, size_class, owner as user_id,
+        placed_at, rank_at, began_at, is_cold, recalls, cancel_requested or recall_requested as is_leaving, expected_at
     from slots left join jobs on jobs.id = slots.job_id and jobs.state in ('placed', 'running')
     order by position, slots.backend
 """

@@ -16,7 +16,8 @@ class Forgotten:
 
 
 async def forget_expired(connection: AsyncConnection, hours: float) -> Forgotten:
-    """Delete what is over and older than `hours`; updates only after a day, for as long as Telegram repeats them.
+    """Delete what is over and older than `hours`; updates only after a day, for as long as Telegram repeats them, and
+    idempotency keys. Result webhooks go with their jobs.
 
     A job that waits, for later as well, is not over, and what it is to work on is kept with it.
     """
@@ -39,5 +40,6 @@ async def forget_expired(connection: AsyncConnection, hours: float) -> Forgotten
     deliveries = await delete(
         f"delete from deliveries where ended_at {older} and state not in ('pending', 'sending')", hours
     )
+    await delete(f"delete from idempotency_keys where created_at {older}", max(hours, 24.0))
     updates = await delete(f"delete from updates where ended_at {older} and state <> 'pending'", max(hours, 24.0))
     return Forgotten(updates=updates, jobs=jobs, artifacts=artifacts, deliveries=deliveries)

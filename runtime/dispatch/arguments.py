@@ -119,9 +119,7 @@ def _parsed(command: Command, text: str) -> Arguments:
         written[parameter.name] = option.name
         words.append(left)
     _take_words(command, " ".join(word for word in (part.strip() for part in words) if word), given)
-    values = _filled(command, variant, given)
-    by_chance = {p.name for p in command.parameters if isinstance(p, Seed) and p.name not in given}
-    return Arguments(values, variant, frozenset(by_chance), delay_seconds)
+    return filled(command, variant, given, delay_seconds=delay_seconds)
 
 
 def _split(text: str) -> tuple[str, list[_Option]]:
@@ -200,7 +198,11 @@ def _take_words(command: Command, words: str, given: dict[str, Value]) -> None:
         raise BadArgument(f"tell me {positional.summary or positional.name}")
 
 
-def _filled(command: Command, variant: str | None, given: Mapping[str, Value]) -> dict[str, Value]:
+def filled(
+    command: Command, variant: str | None, given: Mapping[str, Value], *, delay_seconds: float = 0.0
+) -> Arguments:
+    """The arguments with what was not given as the command, or its variant, has it by default. Raises: KeyError if
+    there is no such variant."""
     chosen = command.variant(variant)
     values: dict[str, Value] = {}
     for parameter in command.parameters:
@@ -212,7 +214,8 @@ def _filled(command: Command, variant: str | None, given: Mapping[str, Value]) -
             default = parameter.initial()
         if default is not None:
             values[parameter.name] = list(default) if isinstance(parameter, Size) else default  # type: ignore[arg-type]
-    return values
+    by_chance = {p.name for p in command.parameters if isinstance(p, Seed) and p.name not in given}
+    return Arguments(values, variant, frozenset(by_chance), delay_seconds)
 
 
 def _sentence(text: str) -> str:

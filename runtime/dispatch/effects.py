@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 from db import deliveries
 from runtime.api import VeilrunError
 from runtime.chat.texts import text
+from runtime.dispatch.intake import Intake
 from runtime.dispatch.queue_length import QueueLength
 from runtime.dispatch.update import Message
 from runtime.registry import Registry
@@ -63,6 +64,11 @@ class Scene:
     effects: Effects
     queue_length: QueueLength
     bot_name: str | None = None
+
+    @property
+    def intake(self) -> Intake:
+        """What turns requests into jobs here."""
+        return Intake(self.connection, self.registry, self.command_ids, self.queue_length)
 
     def is_named(self, name: str) -> bool:
         """Whether `@name` is this bot. Raises: BotNameUnknown."""

@@ -1,12 +1,11 @@
 """Which pictures a command works on: those it comes with, those it replies to, else the user's last result here."""
 
 import mimetypes
-from collections.abc import Sequence
 from dataclasses import replace
 
 from db import artifacts, chats
 from db.artifacts import Artifact, NewArtifact
-from runtime.api import ImageInput, Medium, VeilrunError
+from runtime.api import ImageInput, VeilrunError
 from runtime.dispatch.effects import Scene
 from runtime.dispatch.update import Attachment, Document, Message, Sticker, Video
 
@@ -101,11 +100,6 @@ async def keep(scene: Scene, message: Message, user_id: int) -> Artifact | None:
     """Remember the picture of this message, if it shows one, for a command that follows or belongs to its album."""
     found = incoming(message)
     return await _kept(scene, _shown_by(message, found, user_id)) if found else None
-
-
-def media(sources: Sequence[Artifact]) -> tuple[Medium, ...]:
-    """The artifacts as plugins see them."""
-    return tuple(Medium(s.kind, s.media_type, s.size_bytes, s.width, s.height, s.duration_seconds) for s in sources)
 
 
 async def _attached(scene: Scene, message: Message, user_id: int, wanted: ImageInput, word: str) -> list[Artifact]:

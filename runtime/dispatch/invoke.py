@@ -1,30 +1,30 @@
-"""A command of a plugin: checked, turned into a job, announced."""
+"""A command written in a chat: read, turned into a job, announced."""
 
-import asyncio
+import math
 from collections.abc import Collection
 from dataclasses import replace
-
-import structlog
 
 from db import artifacts, jobs
 from db.artifacts import Artifact
 from db.jobs import Job, NewJob
-from runtime.api import BadArgument, Invocation, Seed, Value, Veto
-from runtime.dispatch.admission import Refusal, refusal_of, unique_key
+from runtime.api import BadArgument, Seed, Value
 from runtime.dispatch.arguments import BadArguments, parse_arguments
 from runtime.dispatch.effects import Scene
-from runtime.dispatch.inputs import Unusable, check_usable, gather, keep, may_grow, media
+from runtime.dispatch.inputs import Unusable, check_usable, gather, keep, may_grow
+from runtime.dispatch.refusals import (
+    InWorkAlready,
+    NotQueued,
+    PluginBroken,
+    QueueFull,
+    TooManyOfCommand,
+    TooManyWaiting,
+    Vetoed,
+)
 from runtime.dispatch.update import Message
-from runtime.registry import LoadedCommand, PluginFailed
-from runtime.scheduler.size_class import size_class
-
-log = structlog.get_logger("veilrun.dispatch")
+from runtime.registry import LoadedCommand
 
 ALBUM_SECONDS = 1.0
 """How long a job waits for the rest of its album: each photo comes as an update of its own."""
-
-HOOKS_SECONDS = 5.0
-"""How long the plugins' `before_invoke` may take, all together: the chat's next message waits for it."""
 
 
 async def invoke(scene: Scene, message: Message, user_id: int, loaded: LoadedCommand, rest: str, word: str) -> None:
@@ -49,9 +49,11 @@ async def invoke(scene: Scene, message: Message, user_id: int, loaded: LoadedCom
         language=scene.language,
         delay_seconds=max(arguments.delay_seconds, ALBUM_SECONDS if may_grow(message, wanted) else 0.0),
     )
-    refusal = await queue(scene, loaded, job, sources, by_chance=arguments.by_chance)
-    if refusal:
-        await scene.reply(message, refusal.text, about=refusal.about)
+    try:
+        await _queue(scene, loaded, job, sources, by_chance=arguments.by_chance)
+    except NotQueued as refused:
+        about = refused.twin.message_id if isinstance(refused, InWorkAlready) else None
+        await scene.reply(message, _told(scene, refused), about=about)
 
 
 async def again(scene: Scene, loaded: LoadedCommand, before: Job, user_id: int) -> str | None:
@@ -77,73 +79,48 @@ async def again(scene: Scene, loaded: LoadedCommand, before: Job, user_id: int) 
         thread_id=before.thread_id,
         language=scene.language,
     )
-    refusal = await queue(scene, loaded, job, sources, by_chance=fresh.keys(), is_repeated=True)
-    return refusal.text if refusal else None
+    try:
+        await _queue(scene, loaded, job, sources, by_chance=fresh.keys(), is_repeated=True)
+    except NotQueued as refused:
+        return _told(scene, refused)
+    return None
 
 
-async def queue(
+async def _queue(
     scene: Scene,
     loaded: LoadedCommand,
     job: NewJob,
     sources: list[Artifact],
     *,
-    by_chance: Collection[str] = (),
+    by_chance: Collection[str],
     is_repeated: bool = False,
-) -> Refusal | None:
-    """Admit it, let the plugins see it, store it. What to say if it is refused, else None.
-
-    by_chance: parameters whose value nobody chose. is_repeated: the plugins have amended these arguments before; they
-    may veto, but not amend once more.
-    """
-    command = loaded.command
-    if command.limits.unique:
-        job = replace(job, unique_key=unique_key(job, sources, by_chance))
-    refusal = await refusal_of(scene, command.limits, job)
-    if refusal is not None:
-        return refusal
-    try:
-        amended = await _amended(scene, job, sources)
-    except Veto as veto:
-        return Refusal(
-            scene.say("dispatch.vetoed", reason=veto.reason.strip()) or scene.say("dispatch.vetoed_silently")
-        )
-    except PluginFailed as failed:
-        log.warning("invocation refused", plugin=failed.plugin, hook="before_invoke")
-        return Refusal(scene.say("dispatch.plugin_failed", plugin=failed.plugin))
-    except TimeoutError:
-        log.warning("plugins took too long", hook="before_invoke", seconds=HOOKS_SECONDS)
-        return Refusal(scene.say("dispatch.plugins_slow"))
-    if not is_repeated:
-        job = replace(job, arguments=amended.arguments, variant=amended.variant)
-    job = replace(
-        job,
-        command_id=scene.command_ids[command.name],
-        model_set=command.affinity_of(job.variant).model_set,
-        size_class=size_class(command, job.arguments, variant=job.variant, inputs=media(sources)),
-        max_attempts=command.limits.max_attempts,
-        priority=loaded.priority,
-        dedupe_key=f"update:{scene.bot_id}:{scene.update_id}",
-    )
-    job_id = await jobs.insert(scene.connection, job, [source.id for source in sources])
+) -> None:
+    """Queue it and owe the chat its status message. Raises: NotQueued of every kind."""
+    job = replace(job, dedupe_key=f"update:{scene.bot_id}:{scene.update_id}")
+    job_id = await scene.intake.queue(loaded, job, sources, by_chance=by_chance, is_repeated=is_repeated)
     if job_id is not None and job.chat_id is not None:
         await scene.owe(job.chat_id, "status", {}, job_id)
         scene.effects.job_waits(job.delay_seconds)
-    return None
 
 
-async def _amended(scene: Scene, job: NewJob, sources: list[Artifact]) -> Invocation:
-    """The call as the plugins let it pass. Raises: Veto, PluginFailed, TimeoutError."""
-    invocation = Invocation(
-        command=job.command,
-        arguments=job.arguments,
-        variant=job.variant,
-        inputs=media(sources),
-        user_id=job.user_id,
-        chat_id=job.chat_id,
-    )
-    async with asyncio.timeout(HOOKS_SECONDS):
-        # in a thread: a plugin that dawdles must not hold up other chats
-        return await asyncio.to_thread(scene.registry.before_invoke, invocation)
+def _told(scene: Scene, refused: NotQueued) -> str:
+    """Why it was refused, in one line for its user."""
+    match refused:
+        case TooManyOfCommand():
+            return scene.say("refusal.per_user", command=refused.command, count=refused.count)
+        case TooManyWaiting():
+            return scene.say("refusal.queued_per_user", count=refused.count)
+        case InWorkAlready():
+            return scene.say("refusal.unique", command=refused.twin.command)
+        case QueueFull():
+            minutes = math.ceil(refused.seconds / 60) or 1
+            return scene.say("refusal.queued", count=refused.count, minutes=minutes)
+        case Vetoed():
+            return scene.say("dispatch.vetoed", reason=refused.reason) or scene.say("dispatch.vetoed_silently")
+        case PluginBroken():
+            return scene.say("dispatch.plugin_failed", plugin=refused.plugin)
+        case _:
+            return scene.say("dispatch.plugins_slow")
 
 
 async def take_album_photo(scene: Scene, message: Message, user_id: int) -> bool:

@@ -88,7 +88,7 @@ class Attempt:
 
     def reach(self) -> AbstractContextManager[Backend]:
         """The same backend, over the circuits that this job may use. Raises: UnknownBackend."""
-        return self.backend.of_user(self.job.user_id)
+        return self.backend.of_user(self.job.owner)
 
     async def work(self) -> Collected:
         """Run the job. Cancelling the task leaves its prompt on the backend.

@@ -8,7 +8,7 @@ from typing import Literal
 
 from psycopg import AsyncConnection
 
-from db import artifacts, breakers, chats, deliveries, leases, timings
+from db import artifacts, breakers, chats, deliveries, jobs, leases, timings
 from db.artifacts import NewArtifact
 from db.breakers import Failure
 from db.jobs import Job
@@ -42,6 +42,8 @@ async def write_collected(
         if job.backend is not None:
             await breakers.worked(connection, job.backend, command_key(job.command, job.variant))
         delivery = await _owe(connection, job, "result")
+        if job.token_id is not None:
+            await jobs.mark_kept(connection, job.id)
         if collected.run_seconds is not None and collected.is_telling:  # last: others wait for the row that it changes
             await timings.learn(
                 connection,
@@ -145,6 +147,7 @@ def _artifacts(job: Job, collected: Collected, inputs: Sequence[int]) -> list[tu
                 backend_file=made.backend_file,
                 chat_id=job.chat_id,
                 user_id=job.user_id,
+                token_id=job.token_id,
             ),
             made.content,
         )

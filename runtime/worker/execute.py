@@ -248,7 +248,7 @@ class _Execution:
         if not attempt.is_posted:
             return
         try:
-            reach = partial(attempt.backend.of_user, self._job.user_id)
+            reach = partial(attempt.backend.of_user, self._job.owner)
         except UnknownBackend:
             return
         self._workplace.soon(clean_up(self._workplace, reach, self._job.id, attempt.prompt_id, is_over=is_over))
