@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TypeAlias
 
-from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from runtime.chat.webhook import PATH
@@ -58,6 +59,7 @@ def create_app(
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     for path, mounted in (mounts or {}).items():
+        api.add_route(path, partial(_with_slash, path.rpartition("/")[2]))
         api.mount(path, mounted)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,6 +69,11 @@ def create_app(
             await api(scope, receive, send)
 
     return application
+
+
+async def _with_slash(name: str, request: Request) -> Response:
+    """To where the mounted application begins; relative, since only a proxy knows how it was asked for."""
+    return RedirectResponse(f"{name}/", 307)
 
 
 async def _asked(check: Check) -> str | None:

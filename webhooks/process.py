@@ -5,7 +5,7 @@ import contextlib
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 import structlog
@@ -21,6 +21,7 @@ from runtime.chat.gateway import TelegramGateway, open_gateway
 from runtime.chat.menu import publish_menu
 from runtime.chat.status import StatusEditor
 from runtime.chat.webhook import register_webhook
+from runtime.console.link import PATH as CONSOLE
 from runtime.dispatch.dispatcher import Dispatcher
 from runtime.heartbeat import heartbeat
 from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, fingerprint, load_registry
@@ -31,6 +32,7 @@ from runtime.worker.broker import Waker, make_broker
 from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
 from webhooks.app import Asgi, create_app
+from webhooks.console import Console
 from webhooks.group_commit import GroupCommit
 from webhooks.measure import Measure
 from webhooks.telegram import TelegramWebhook
@@ -52,9 +54,13 @@ def run_web(settings: Settings) -> None:
     registry = load_registry(settings.registry, strict=settings.strict)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
+
+        def is_ending() -> bool:
+            return server.should_exit
+
         server = uvicorn.Server(
             uvicorn.Config(
-                web_application(settings, registry, seen, dsn),
+                web_application(settings, registry, seen, dsn, is_ending),
                 host=settings.host,
                 port=settings.port,
                 access_log=False,
@@ -81,8 +87,13 @@ def collect_garbage_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def web_application(settings: Settings, registry: Registry, seen: Fingerprint, dsn: str) -> Asgi:
-    """The application of one web process, which opens everything it needs when it starts. seen: see `RegistryWatch`."""
+def web_application(
+    settings: Settings, registry: Registry, seen: Fingerprint, dsn: str, is_ending: Callable[[], bool]
+) -> Asgi:
+    """The application of one web process, which opens everything it needs when it starts.
+
+    seen: see `RegistryWatch`. is_ending: whether the server is about to stop; it waits for streams to end.
+    """
     running: dict[str, Dispatcher] = {}
     measures: dict[str, Measure] = {}
 
@@ -90,6 +101,7 @@ def web_application(settings: Settings, registry: Registry, seen: Fingerprint, d
         running["dispatcher"].accept(stored)  # type: ignore[arg-type]
 
     commit = GroupCommit(dsn, hand_over)
+    console = Console(settings.public_url, is_ending=is_ending)
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -114,6 +126,7 @@ def web_application(settings: Settings, registry: Registry, seen: Fingerprint, d
                 on_deliveries=partial(_deliver_all, pool, gateway, live),
                 sweep_seconds=settings.sweep_seconds,
             )
+            await stack.enter_async_context(console.serving(pool, live, place))
             await dispatcher.start()
             stack.push_async_callback(dispatcher.stop)
             await commit.start()
@@ -166,6 +179,7 @@ def web_application(settings: Settings, registry: Registry, seen: Fingerprint, d
         {"database": database, "dispatch": dispatch, "receiver": receiver},
         measure,
         lifespan,
+        mounts={CONSOLE: console.application} if settings.console else {},
     )
 
 

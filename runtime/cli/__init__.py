@@ -14,6 +14,7 @@ from psycopg import OperationalError
 from db.errors import DatabaseError
 from runtime.api import VeilrunError
 from runtime.cli import anon, backends, database, jobs, plugins, serve, webhook
+from runtime.cli.console import add_to as add_console
 from runtime.cli.doctor import add_to as add_doctor
 from runtime.cli.invoke import add_to as add_invoke
 from runtime.cli.output import Commands, print_error
@@ -37,6 +38,7 @@ app.add_typer(database.app, name="db", epilog="Example: veilrun db status")
 serve.add_to(app)
 add_invoke(app)
 add_doctor(app)
+add_console(app)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,1 @@
+"""What the operators' console shows, and who may look. Its pages: `webhooks.console`."""
