@@ -270,3 +270,34 @@ def test_a_plugin_may_have_hooks_and_no_command(shelf: Shelf, load: Load) -> Non
     shelf.install("acme", "VEILRUN_API = 1\n@hookimpl\ndef after_invoke(outcome): ...")
 
     assert state_of(load("version: 1\nplugins: {acme: {}}\n"), "acme").error is None
+
+
+def test_a_plugin_that_is_held_at_another_version_says_how_to_get_it(shelf: Shelf, load: Load) -> None:
+    module = shelf.install("acme", "@hookimpl\ndef register_commands():\n    return [command('acme')]\n", version="1.3.0")
+
+    registry = load('version: 1\nplugins: {acme: {pin: "1.2"}}\n')
+
+    (state,) = [plugin for plugin in registry.plugins if plugin.name == "acme"]
+    assert "acme" not in registry.commands
+    assert state.error is not None
+    assert state.error.startswith("it is held at 1.2, but 1.3.0 is here; pip install '")
+    assert f"{module}==1.2'" in state.error
+
+
+@pytest.mark.parametrize("pin", ["1.3.0", "1.3", "v1.3"])
+def test_a_plugin_that_is_held_at_its_version_is_active(shelf: Shelf, load: Load, pin: str) -> None:
+    shelf.install("acme", "@hookimpl\ndef register_commands():\n    return [command('acme')]\n", version="1.3.0")
+
+    assert "acme" in load(f'version: 1\nplugins: {{acme: {{pin: "{pin}"}}}}\n').commands
+
+
+def test_a_version_that_was_imported_is_the_one_that_runs_until_the_process_ends(shelf: Shelf, load: Load) -> None:
+    source = "@hookimpl\ndef register_commands():\n    return [command('acme')]\n"
+    module = shelf.install("acme", source, version="1.2.0")
+    held = 'version: 1\nplugins: {acme: {pin: "1.2.0"}}\n'
+    assert load(held).commands["acme"].plugin_version == "1.2.0"
+    (shelf.folder / f"{module}-1.2.0.dist-info").rename(shelf.folder / f"{module}-1.3.0.dist-info")
+    metadata = shelf.folder / f"{module}-1.3.0.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("1.2.0", "1.3.0"))
+
+    assert load(held).commands["acme"].plugin_version == "1.2.0"
