@@ -20,7 +20,7 @@ from db.embedded.place import Place, find_place
 from db.embedded.server import bring_up, has_ended, stop
 from db.embedded.watch import kept_up
 
-__all__ = ["embedded_database", "resolve_database", "running_database"]
+__all__ = ["data_folder", "embedded_database", "resolve_database", "running_database"]
 
 
 @contextlib.contextmanager
@@ -58,6 +58,17 @@ def running_database(state_dir: Path) -> str | None:
         return None
     place = find_place(state_dir)
     return None if has_ended(place) else place.dsn
+
+
+def data_folder(state_dir: Path) -> Path | None:
+    """Where the embedded database of `state_dir` keeps its data, None if there is none yet. Starts nothing.
+
+    Raises: UnsafeFolder, EmbeddedServerFailed.
+    """
+    if not state_dir.exists():
+        return None
+    data = find_place(state_dir).data
+    return data if data.exists() else None
 
 
 def _stop_if_last(place: Place) -> None:

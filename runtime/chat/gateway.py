@@ -5,6 +5,7 @@ import contextlib
 import io
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, TypeAlias, TypeVar
 
 import telegram
@@ -35,13 +36,18 @@ _SCOPES: dict[MenuScope, telegram.BotCommandScope] = {
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """What Telegram says about the webhook; `url` is empty while none is set."""
+    """What Telegram says about the webhook; `url` is empty while none is set.
+
+    allowed_updates: empty = Telegram's own choice. ip_address: where it finds the host of `url`.
+    """
 
     url: str
     pending_updates: int
     last_error: str | None
     max_connections: int | None
     allowed_updates: tuple[str, ...]
+    last_error_at: datetime | None = None
+    ip_address: str | None = None
 
 
 @contextlib.asynccontextmanager
@@ -234,6 +240,8 @@ class TelegramGateway:
             last_error=found.last_error_message,
             max_connections=found.max_connections,
             allowed_updates=tuple(found.allowed_updates or ()),
+            last_error_at=found.last_error_date,
+            ip_address=found.ip_address,
         )
 
     async def delete_webhook(self, *, drop_pending: bool = False) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from telegram.error import BadRequest, NetworkError, RetryAfter
 from telegram.request import HTTPXRequest
 from telegram.warnings import PTBDeprecationWarning
@@ -52,6 +53,17 @@ def open_wire(api_url: str, anon_dir: Path | None = None) -> Wire:
         media_write_timeout=UPLOAD_WRITE_SECONDS,
         httpx_kwargs=_way(api_url, anon_dir),
     )
+
+
+async def date_of(api_url: str, anon_dir: Path | None = None) -> str | None:
+    """The Date header of the server at `api_url`, reached as `open_wire` would. Nothing else is told to it, no token.
+
+    Raises: httpx.HTTPError.
+    """
+    silence_url_logs()
+    seconds = CONNECT_SECONDS if anon_dir is None else ANON_CONNECT_SECONDS
+    async with httpx.AsyncClient(timeout=seconds, **_way(api_url, anon_dir)) as client:
+        return (await client.head(api_url)).headers.get("Date")
 
 
 def _way(api_url: str, anon_dir: Path | None) -> dict[str, Any]:

@@ -1,17 +1,25 @@
 """What the checks look at."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from runtime.doctor.clock import Reading
 from runtime.registry import BackendConfig, Registry
 from runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The settings of this process, and the registry if it could be read."""
+    """The settings of this process, and the registry if it could be read.
+
+    environment: where the settings came from. clocks: what the checks happened to learn of other clocks.
+    """
 
     settings: Settings
     registry: Registry | None
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    clocks: list[Reading] = field(default_factory=list)
 
     @property
     def backends(self) -> tuple[BackendConfig, ...]:

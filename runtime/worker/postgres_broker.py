@@ -6,7 +6,7 @@ server loses, the sweepers send again. One that is sent again while it waits is 
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
@@ -15,7 +15,7 @@ from dramatiq_postgres import schema
 from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict
 
-from runtime.worker.wakeups import BrokerAway, Mailbox, WakeupBroker
+from runtime.worker.wakeups import BrokerAway, Condition, Mailbox, WakeupBroker
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ TAKE = """
     returning message::text
 """
 TIDY = "delete from dramatiq.queue where queue_name = %s and mtime < now() - interval '1 hour'"
+WAITING = "select queue_name, count(*) from dramatiq.queue where state = 'queued' group by queue_name"
 NOT_INSTALLED = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 
 
@@ -62,6 +63,15 @@ class PostgresBroker(WakeupBroker):
 
     def wipe(self, queue_name: str) -> None:
         self._execute("delete from dramatiq.queue where queue_name = %s", (queue_name,))
+
+    def condition(self) -> Condition:
+        with _reaching(), closing(psycopg.connect(**self._parameters)) as connection:
+            version = connection.info.parameter_status("server_version")
+            try:
+                counted = dict(connection.execute(WAITING).fetchall())
+            except NOT_INSTALLED:
+                counted = {}  # made when first used
+        return Condition(f"PostgreSQL {version}", {name: counted.get(name, 0) for name in self.queues})
 
     def close(self) -> None:
         with self._sending:

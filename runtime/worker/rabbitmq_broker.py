@@ -15,13 +15,15 @@ import pika
 from dramatiq import Message
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from runtime.worker.wakeups import BrokerAway, Mailbox, WakeupBroker
+from runtime.worker.wakeups import BrokerAway, Condition, Mailbox, WakeupBroker
 
 PATIENCE_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20
 IDLE_SECONDS = 2.0  # well within a heartbeat
+ALARM_SECONDS = 0.3
+NOT_FOUND, PRECONDITION_FAILED = 404, 406  # reply codes of AMQP 0-9-1
 
 ARGUMENTS = {"x-message-ttl": 60_000, "x-max-length": 10_000}
 """Of each queue: what nobody took for a minute was sent again ten times by then."""
@@ -49,6 +51,14 @@ class RabbitmqBroker(WakeupBroker):
     def wipe(self, queue_name: str) -> None:
         with _reaching(), pika.BlockingConnection(self._parameters) as connection:
             _declared(connection, queue_name).queue_purge(_name(queue_name))
+
+    def condition(self) -> Condition:
+        with _reaching():
+            connection = pika.BlockingConnection(self._parameters)
+            try:
+                return _condition(connection, list(self.queues))
+            finally:
+                _closed(connection)  # in alarm the server reads nothing any more, a good-bye neither
 
     def close(self) -> None:
         self._sender.close()
@@ -191,6 +201,39 @@ class RabbitmqMailbox:
         except BrokerAway:
             self.close()
             raise
+
+
+def _condition(connection: pika.BlockingConnection, queue_names: list[str]) -> Condition:
+    told: dict[str, Any] = connection._impl.server_properties or {}  # pika tells it nowhere else
+    waiting: dict[str, int] = {}
+    faults: list[tuple[str, str]] = []
+    for name in queue_names:
+        try:
+            found = connection.channel().queue_declare(_name(name), passive=True)
+            waiting[name] = found.method.message_count
+            _declared(connection, name)  # the queue is there: this only compares
+        except ChannelClosedByBroker as error:
+            if error.reply_code == PRECONDITION_FAILED:
+                cure = f"stop all processes, then delete it (rabbitmqctl delete_queue {_name(name)})"
+                faults.append((f"queue {_name(name)} was declared with other arguments", cure))
+            elif error.reply_code != NOT_FOUND:
+                raise
+    if _is_blocked(connection):
+        faults.append(("an alarm is on: it takes no messages", "make room in its memory or on its disk"))
+    return Condition(f"RabbitMQ {_text(told.get('version'))}", waiting, tuple(faults))
+
+
+def _is_blocked(connection: pika.BlockingConnection) -> bool:
+    """A server in alarm says so to whoever publishes. What goes to no queue is dropped."""
+    told = []
+    connection.add_on_connection_blocked_callback(lambda *_: told.append(True))
+    connection.channel().basic_publish("", "veilrun.nowhere", b"")
+    connection.process_data_events(ALARM_SECONDS)
+    return bool(told)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value or "?")
 
 
 def _name(queue_name: str) -> str:

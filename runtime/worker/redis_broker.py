@@ -4,7 +4,7 @@ Dramatiq's own Redis broker asks again and again, with pauses (measured: 11 ms t
 slowest hundredth), and gives back what a dead process held minutes later. A wake-up needs neither.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,9 +13,12 @@ from dramatiq import Message
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from runtime.worker.wakeups import BrokerAway, Mailbox, WakeupBroker
+from runtime.worker.wakeups import BrokerAway, Condition, Mailbox, WakeupBroker
 
 PATIENCE_SECONDS = 3.0  # longer than a consumer waits for a message
+
+FULL = 0.9
+"""From this share of its memory on, a server that evicts nothing is about to refuse writes."""
 
 KEPT = 10_000
 """Messages that a queue holds at most, the newest: nobody has taken any for long, and the sweepers send more."""
@@ -49,6 +52,14 @@ class RedisBroker(WakeupBroker):
         with _reaching():
             self._client.delete(_key(queue_name))
 
+    def condition(self) -> Condition:
+        with _reaching():
+            known: Mapping[str, Any] = self._client.info()
+            waiting = {name: int(self._client.llen(_key(name))) for name in self.queues}
+        name = "Valkey" if "valkey_version" in known else "Redis"
+        version = known.get("valkey_version") or known.get("redis_version", "?")
+        return Condition(f"{name} {version}", waiting, tuple(_faults(known)), tuple(_doubts(known)))
+
     def close(self) -> None:
         self._client.close()
 
@@ -70,6 +81,21 @@ class RedisMailbox:
 
     def close(self) -> None:
         """Its connection is the client's."""
+
+
+def _faults(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """From the answer of INFO."""
+    if known.get("role") == "slave":
+        yield "it is a replica and takes no writes", "name the primary in BROKER_URL"
+    if known.get("rdb_last_bgsave_status") == "err":
+        cure = "make room on its disk, or set stop-writes-on-bgsave-error no: a wake-up needs no snapshot"
+        yield "its last snapshot failed, so that it may refuse writes", cure
+
+
+def _doubts(known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    used, most = int(known.get("used_memory", 0)), int(known.get("maxmemory", 0))
+    if most and known.get("maxmemory_policy") == "noeviction" and used > FULL * most:
+        yield f"its memory is {used / most:.0%} full: it will refuse writes", "raise maxmemory, or empty it"
 
 
 def _key(queue_name: str) -> str:

@@ -8,7 +8,8 @@ taking and the claim of the job costs seconds: the sweepers send it again.
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -40,6 +41,20 @@ class Mailbox(Protocol):
 
     def close(self) -> None:
         """Give everything back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a broker's server is. server: what it is, with its version.
+
+    waiting: queue -> messages that nobody has taken yet, for the queues that are there. faults, doubts: what keeps it
+    from serving and what may, each with its cure.
+    """
+
+    server: str
+    waiting: Mapping[str, int]
+    faults: tuple[tuple[str, str], ...] = ()
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 class Places:
@@ -109,6 +124,10 @@ class WakeupBroker(Broker):
 
     def wipe(self, queue_name: str) -> None:
         """Drop all messages of the queue. Raises: BrokerAway."""
+        raise NotImplementedError
+
+    def condition(self) -> Condition:
+        """How the server is, on a connection of its own; changes nothing there. Raises: BrokerAway."""
         raise NotImplementedError
 
 

@@ -7,12 +7,16 @@ import pytest
 
 from runtime.leaks.scenarios import SCENARIOS
 from runtime.sandbox.comfyui import SandboxComfyUI
-from tests.cli.conftest import Shell, registry
+from runtime.sandbox.telegram import SandboxTelegram
+from tests.cli.conftest import TOKEN, Shell, registry
 
 
 async def test_a_sound_deployment_ends_with_status_0(shell: Shell, comfyui: SandboxComfyUI, tmp_path: Path) -> None:
     registry(tmp_path, {"flux": "{enabled: true}"}, comfyui.url)
-    done = await shell.run("doctor", VEILRUN_STATE_DIR=str(tmp_path / "state"))
+    async with SandboxTelegram(TOKEN) as telegram:
+        sandbox = {"TELEGRAM_BOT_TOKEN": TOKEN, "TELEGRAM_API_URL": telegram.base_url}
+        await shell.run("webhook", "set", "http://127.0.0.1:1", **sandbox)
+        done = await shell.run("doctor", VEILRUN_STATE_DIR=str(tmp_path / "state"), **sandbox)
 
     assert (done.status, done.err) == (0, "")
     assert {line.split()[0] for line in done.out.splitlines()} == {"ok"}

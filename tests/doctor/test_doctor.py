@@ -9,38 +9,17 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from db import migrate
-from db.embedded import embedded_database
 from runtime.anon.address import HiddenAddress
 from runtime.anon.state import AnonState, write_state
-from runtime.doctor import Line, diagnose
+from runtime.doctor import diagnose
 from runtime.leaks.socks import Answer, Refuse, Relay, ScriptedSocks
 from runtime.sandbox.comfyui import SandboxComfyUI
-from runtime.settings import Settings, read_settings
-from tests.conftest import Database
+from runtime.settings import Settings
+from tests.doctor.deployments import described, lines
 
 SERVICE = HiddenAddress.of(bytes(range(32)), ".anon")
 NEWER_SERVICE = HiddenAddress.of(bytes(range(32)), ".anyone")
 KEY = base64.b32encode(bytes(32)).decode().rstrip("=")
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Of a deployment with an anon that says it is 0.4.9.11, and with no backend yet."""
-    anon = tmp_path / "anon-binary"
-    anon.write_text("#!/bin/sh\necho 'Anon version 0.4.9.11-live.'\n", encoding="ascii")
-    anon.chmod(0o755)
-    return described(read_settings(state_dir=tmp_path / "state", anon_binary=anon, anon_accept_terms=True), tmp_path)
-
-
-def described(settings: Settings, folder: Path, *backends: str) -> Settings:
-    """The settings with a registry of these backends."""
-    listed = "".join(f"  - {{{backend}, vram_gb: 24}}\n" for backend in backends)
-    file = folder / "plugin_registry.yaml"
-    file.write_text(
-        f"version: 1\naccess: {{default: public}}\nbackends:{' []' if not backends else ''}\n{listed}", encoding="utf-8"
-    )
-    return settings.model_copy(update={"registry": file})
 
 
 def hidden(address: HiddenAddress, more: str = "") -> str:
@@ -63,10 +42,6 @@ async def socks(settings: Settings) -> AsyncIterator[ScriptedSocks]:
         state = AnonState(("127.0.0.1", socks.port), ("127.0.0.1", 1), "0.4.9.11-live", 100, "Done")
         write_state(settings.anon_dir, state)
         yield socks
-
-
-async def lines(settings: Settings, subject: str) -> list[Line]:
-    return [line async for line in diagnose(settings) if line.subject == subject]
 
 
 async def test_a_direct_backend_is_named_with_its_version_and_round_trip(settings: Settings, tmp_path: Path) -> None:
@@ -209,35 +184,3 @@ async def test_each_problem_of_the_registry_is_a_line_and_the_other_checks_go_on
 
     assert len([line for line in found if (line.level, line.subject) == ("fault", "registry")]) == 2
     assert "state folder" in {line.subject for line in found}
-
-
-async def test_a_migrated_database_is_told_from_one_that_is_behind(
-    settings: Settings, database: Database, empty_database: Database
-) -> None:
-    (migrated,) = await lines(settings.model_copy(update={"database_url": database.dsn}), "database")
-    (behind,) = await lines(settings.model_copy(update={"database_url": empty_database.dsn}), "database")
-
-    assert migrated.level == "ok"
-    assert (behind.level, behind.cure) == ("warning", "run `veilrun db migrate`")
-
-
-async def test_a_database_that_is_away_is_a_fault(settings: Settings) -> None:
-    url = "postgresql://nobody:secret-password@127.0.0.1:1/none"
-    (line,) = await lines(settings.model_copy(update={"database_url": url}), "database")
-
-    assert line.level == "fault"
-    assert "secret-password" not in line.text
-
-
-async def test_the_embedded_database_is_looked_at_while_it_runs_and_never_started(settings: Settings) -> None:
-    (before,) = await lines(settings, "database")
-    assert not settings.state_dir.exists()
-    settings.state_dir.parent.chmod(0o711)
-    with embedded_database(settings.state_dir) as dsn:
-        migrate.upgrade(dsn)
-        (during,) = await lines(settings, "database")
-    (after,) = await lines(settings, "database")
-
-    assert "not running" in before.text
-    assert "none pending" in during.text
-    assert "not running" in after.text

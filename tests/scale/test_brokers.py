@@ -318,3 +318,32 @@ async def test_what_a_process_says_of_a_broker_that_is_away_names_the_variable_a
     assert "BROKER_URL" in said
     assert "hunter2" not in said
     assert said.count("broker away") <= 2, "once for each queue, not at every try"
+
+
+# What the doctor asks
+
+
+async def test_a_broker_tells_what_it_is_and_what_waits_and_is_not_changed_by_that(server: BrokerServer):
+    with opened(server) as broker:
+        before = await asyncio.to_thread(broker.condition)
+        await wake(server, Wakeup(1, 1), Wakeup(2, 1))
+        first, second = [await asyncio.to_thread(broker.condition) for _ in range(2)]
+
+    assert sum(before.waiting.values()) == 0
+    assert first.server.split()[0].lower() == server.name
+    assert first.server.split()[1][0].isdigit()
+    assert (first.waiting[EXECUTE], first.faults, first.doubts) == (2, (), ())
+    assert first == second
+
+
+async def test_a_queue_that_another_program_declared_is_a_fault(rabbitmq: RabbitmqServer):
+    rabbitmq.wipe()
+    with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
+        connection.channel().queue_declare("veilrun.execute", durable=False)
+    with opened(rabbitmq) as broker:
+        condition = await asyncio.to_thread(broker.condition)
+    rabbitmq.wipe()
+
+    ((said, cure),) = condition.faults
+    assert "veilrun.execute was declared with other arguments" in said
+    assert "delete_queue" in cure
