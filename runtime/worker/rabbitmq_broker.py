@@ -6,6 +6,7 @@ the job goes on without its message. A process that is busy cancels its consumer
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -228,7 +229,9 @@ def _is_blocked(connection: pika.BlockingConnection) -> bool:
     told = []
     connection.add_on_connection_blocked_callback(lambda *_: told.append(True))
     connection.channel().basic_publish("", "veilrun.nowhere", b"")
-    connection.process_data_events(ALARM_SECONDS)
+    deadline = time.monotonic() + ALARM_SECONDS
+    while not told and time.monotonic() < deadline:
+        connection.process_data_events(ALARM_SECONDS / 3)
     return bool(told)
 
 
