@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,22 +13,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from runtime.api import Command, Text, VeilrunError
 from runtime.cli.output import AsJson, notices, print_json, screen
+from runtime.cli.targets import NoSuchCommand, backend_of, everything_installed
 from runtime.comfyui import Progress as Reading
 from runtime.dispatch.arguments import Arguments, BadArguments, parse_arguments
 from runtime.registry import BackendConfig, LoadedCommand, Registry, load_registry
-from runtime.registry.plugins import installed_plugins
 from runtime.settings import read_settings
-from runtime.transport.address import is_hidden_service, parse_address
 from runtime.worker.local import run_once
 from runtime.worker.outputs import Made
-
-
-class NoSuchCommand(VeilrunError):
-    """No enabled plugin offers this command."""
-
-
-class NoBackend(VeilrunError):
-    """Nobody said which ComfyUI is to run it."""
 
 
 class WrongFile(VeilrunError):
@@ -67,7 +57,7 @@ def invoke(
     """
     settings = read_settings()
     path = settings.registry
-    registry = load_registry(path) if path.exists() else _everything_installed()
+    registry = load_registry(path) if path.exists() else everything_installed()
     loaded = registry.resolve(command.lstrip("/"))
     if loaded is None:
         known = ", ".join(sorted(registry.commands)) or "none"
@@ -79,7 +69,7 @@ def invoke(
     if output is not None:
         _check_writable(output)
     started = time.monotonic()
-    made = asyncio.run(_run(registry, loaded, arguments, _backend(registry, backend), pictures, settings.anon_dir))
+    made = asyncio.run(_run(registry, loaded, arguments, backend_of(registry, backend), pictures, settings.anon_dir))
     files = [_write(one, _name(output, loaded, arguments, one, number)) for number, one in enumerate(made, 1)]
     seconds = round(time.monotonic() - started, 2)
     if as_json:
@@ -137,31 +127,6 @@ def _quoted(text: str) -> str:
     pairs = (('"', '"'), ("“", "”"), ("«", "»"))
     opening, closing = next((pair for pair in pairs if pair[1] not in text), pairs[0])
     return f"{opening}{text}{closing}"
-
-
-def _everything_installed() -> Registry:
-    lines = ["version: 1", "plugins:", *(f"  {name}: {{enabled: true}}" for name in sorted(installed_plugins()))]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "plugin_registry.yaml"
-        path.write_text("\n".join(lines), encoding="utf-8")
-        return load_registry(path)
-
-
-def _backend(registry: Registry, wanted: str | None) -> BackendConfig:
-    if wanted is None:
-        if not registry.backends:
-            raise NoBackend("say which ComfyUI is to run it: --backend http://127.0.0.1:8188")
-        return registry.backends[0]
-    named = registry.backend(wanted)
-    if named is None and "://" not in wanted:
-        known = ", ".join(backend.name for backend in registry.backends) or "none"
-        raise NoBackend(
-            f"{wanted!r} is neither an address like http://127.0.0.1:8188 nor a backend (there are: {known})"
-        )
-    if named is not None:
-        return named
-    address = wanted.rstrip("/")
-    return BackendConfig(address, address, "anon" if is_hidden_service(parse_address(address)) else "direct")
 
 
 def _check_writable(path: Path) -> None:

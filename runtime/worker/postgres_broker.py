@@ -6,7 +6,7 @@ server loses, the sweepers send again. One that is sent again while it waits is 
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
@@ -65,12 +65,11 @@ class PostgresBroker(WakeupBroker):
         self._execute("delete from dramatiq.queue where queue_name = %s", (queue_name,))
 
     def condition(self) -> Condition:
-        with _reaching(), closing(psycopg.connect(**self._parameters)) as connection:
+        with _reaching(), closing(_connected(self._parameters)) as connection:
             version = connection.info.parameter_status("server_version")
-            try:
+            counted: dict[str, int] = {}
+            with suppress(*NOT_INSTALLED):  # made when first used
                 counted = dict(connection.execute(WAITING).fetchall())
-            except NOT_INSTALLED:
-                counted = {}  # made when first used
         return Condition(f"PostgreSQL {version}", {name: counted.get(name, 0) for name in self.queues})
 
     def close(self) -> None:
