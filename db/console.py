@@ -18,7 +18,7 @@ FIRST = 100
 """So many jobs of the queue are shown, from the first on."""
 
 COUNTED = 1000
-"""Dead letters, jobs for later and messages owed are counted so far."""
+"""Dead letters, jobs for later, messages owed, and those that wait for one command are counted so far."""
 
 LOOKED_THROUGH = 10_000
 """Among so many jobs those of one kind are looked for at a time, and the past hour's are counted."""
@@ -110,11 +110,12 @@ class Heaps:
 
 HEAPS = """
     select
-        (select count(*) from (select from jobs where state = 'dead' limit %(most)s) as counted)::int as dead,
-        (select count(*) from (select from jobs where state = 'queued' and not is_due limit %(most)s) as counted)::int
-            as later,
-        (select count(*) from (select from deliveries where state = 'pending' and run_at < now() limit %(most)s)
-            as counted)::int as owed
+        (select count(*) from (select from jobs where state = 'dead' order by id limit %(most)s)
+            as counted)::int as dead,
+        (select count(*) from (select from jobs where state = 'queued' and not is_due order by run_at limit %(most)s)
+            as counted)::int as later,
+        (select count(*) from (select from deliveries where state = 'pending' and run_at < now() order by run_at
+            limit %(most)s) as counted)::int as owed
 """
 
 

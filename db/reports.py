@@ -62,7 +62,7 @@ LINES = f"""{BUCKETS}
     from buckets cross join lateral (
         select count(*) from (
             select from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
-            limit %(counted)s) as counted) as depth
+            order by rank_at, id limit %(counted)s) as counted) as depth
     cross join lateral (
         select extract(epoch from now() - min(run_at)) as seconds from (
             select run_at from jobs where state = 'queued' and is_due and jobs.bucket = buckets.bucket
@@ -71,10 +71,11 @@ LINES = f"""{BUCKETS}
 """
 
 
-async def lines(connection: AsyncConnection) -> Sequence[Line]:
-    """What waits, by command: whatever its length, a bounded part of the queue is read, along its index."""
+async def lines(connection: AsyncConnection, *, counted: int = COUNTED) -> Sequence[Line]:
+    """What waits, by command, counted so far: whatever its length, a bounded part of the queue is read, along its
+    index."""
     async with connection.cursor(row_factory=class_row(Line)) as cursor:
-        await cursor.execute(LINES, {"counted": COUNTED, "first": FIRST})
+        await cursor.execute(LINES, {"counted": counted, "first": FIRST})
         return await cursor.fetchall()
 
 

@@ -15,8 +15,10 @@ import typer
 from db import migrate
 from db.embedded import embedded_database
 from runtime.api import VeilrunError
+from runtime.cli.database import connected
 from runtime.cli.machine import listening, machine
 from runtime.cli.output import notices, screen
+from runtime.console.link import make_link
 from runtime.settings import read_settings
 from runtime.supervisor import stop_on_signals, supervise
 
@@ -86,6 +88,7 @@ async def _demo(dsn: str, state: Path, *, once: bool, port: int) -> None:
                 VEILRUN_REGISTRY=str(registry),
                 VEILRUN_STATE_DIR=str(state),
                 VEILRUN_PUBLIC_URL=address,
+                VEILRUN_CONSOLE="true",
                 VEILRUN_LOG_LEVEL=os.environ.get("VEILRUN_LOG_LEVEL", "warning"),
             )
             running = asyncio.create_task(supervise(children, stop))
@@ -95,10 +98,16 @@ async def _demo(dsn: str, state: Path, *, once: bool, port: int) -> None:
                 await _play(telegram.user(PERSON).private_chat, stop)
                 if not once and not stop.is_set():
                     screen.print(f"\nOpen [bold]{telegram.page_url}[/bold] and type your own. Ctrl-C stops everything.")
+                    screen.print(f"The operators' console, once: {await _console_link(dsn, address)}", soft_wrap=True)
                     await stop.wait()
             finally:
                 stop.set()
                 await running
+
+
+async def _console_link(dsn: str, address: str) -> str:
+    async with connected(dsn) as connection:
+        return await make_link(connection, address)
 
 
 @contextlib.asynccontextmanager

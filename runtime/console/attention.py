@@ -8,10 +8,12 @@ from db.console import COUNTED
 from runtime.console.snapshot import Backend, Snapshot
 from runtime.console.words import counted, span
 from runtime.registry import Registry
-from runtime.scheduler.breakers import reason
 
 LONG_SECONDS = 600.0
 """Who has waited for so long, though nothing is wrong, is worth a word."""
+
+MANY = 50
+"""So many messages that wait to be sent: Telegram is slow, away, or told us to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ def _backend(backend: Backend) -> Iterator[Notice]:
         tone: Literal["bad", "warn"] = "bad" if backend.listed.health == "away" else "warn"
         yield Notice(tone, f"{backend.name} {words}", backend.listed.health_reason or "", href)
     for circuit in backend.circuits:
-        yield Notice("warn", f"{circuit.bucket} is kept away from {backend.name}", reason(circuit), href)
+        words = f"it failed there {circuit.failures} times in a row ({circuit.error})"
+        yield Notice("warn", f"{circuit.bucket} is in quarantine on {backend.name}", words, href)
     if backend.listed.doubt:
         yield Notice("warn", f"{backend.name} does not fit the registry", backend.listed.doubt, href)
     for view in backend.unseen:
@@ -74,5 +77,10 @@ def _jobs(seen: Snapshot) -> Iterator[Notice]:
         number = counted(seen.heaps.dead, COUNTED)
         title = f"{number} dead letter{'' if seen.heaps.dead == 1 else 's'}"
         yield Notice("warn", title, "their tries are used up; replay them when the cause is gone", "dead")
+    if seen.heaps.owed >= MANY:
+        text = "Telegram is slow or away, or asked for a pause; they are sent when it takes them"
+        yield Notice(
+            "warn", f"{counted(seen.heaps.owed, COUNTED)} messages wait to be sent", text, "jobs?state=collected"
+        )
     if seen.oldest_seconds > LONG_SECONDS:
         yield Notice("warn", f"A job has waited for {span(seen.oldest_seconds)}", "the queue says what for", "queue")

@@ -88,18 +88,20 @@ async def read(connection: AsyncConnection, past_hour: PastHour) -> Snapshot:
     shown = [_backend(one, work, circuits, seen) for one in await backends.listed(connection)]
     shown = [one for one in shown if not one.is_gone or one.running or one.next or one.fetching]
     jobs = await console.waiting(connection, later=LATER)
-    lines = sorted(await reports.lines(connection), key=lambda line: (-line.depth, line.command))
+    lines = sorted(
+        await reports.lines(connection, counted=console.COUNTED), key=lambda line: (-line.depth, line.command)
+    )
     return Snapshot(
         at=at,
         backends=shown,
         queue=[job for job in jobs if job.position is not None],
         later=[job for job in jobs if job.position is None],
-        lines=lines,
+        lines=sorted(lines, key=lambda line: (-line.depth, line.command)),
         heaps=await console.heaps(connection),
         past_hour=past_hour,
         running=sum(one.running is not None for one in shown),
         waiting=sum(line.depth for line in lines),
-        waiting_more=any(line.depth >= reports.COUNTED for line in lines),
+        waiting_more=any(line.depth >= console.COUNTED for line in lines),
         oldest_seconds=max((line.oldest_seconds for line in lines), default=0.0),
         by_name={one.name: one for one in shown},
     )

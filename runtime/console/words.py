@@ -3,6 +3,7 @@
 from functools import cache
 
 from runtime.api import Command, VeilrunError
+from runtime.comfyui import BackendError
 
 _KINDS = {
     "Prompt": "text",
@@ -30,7 +31,7 @@ def span(seconds: float) -> str:
 
 def took(seconds: float) -> str:
     """A measured time: `0.8 s`, `12.4 s`, `2 min 5 s`."""
-    return f"{seconds:.1f} s" if seconds < 60 else span(seconds)
+    return f"{seconds:.1f} s" if 0.05 <= seconds < 60 else span(seconds)
 
 
 def counted(count: int, most: int) -> str:
@@ -53,13 +54,13 @@ def meaning(error: str) -> str:
 
 @cache
 def _meanings() -> dict[str, str]:
-    """From the classes themselves. Of those that were never imported here there is nothing to tell."""
+    """From the classes themselves: those of ComfyUI, and what else this process has loaded."""
     found = {
         "WorkerLost": "The worker died or lost its way; the job's tries were used up.",
         "QueueTimeout": "No GPU became free within the command's limit.",
         "NoBackendFits": "No backend can run it as things are.",
     }
-    open_classes: list[type[VeilrunError]] = [VeilrunError]
+    open_classes: list[type[VeilrunError]] = [VeilrunError, BackendError]
     while open_classes:
         one = open_classes.pop()
         open_classes += one.__subclasses__()
@@ -69,5 +70,5 @@ def _meanings() -> dict[str, str]:
 
 
 def _first_sentence(text: str) -> str:
-    paragraph = " ".join(text.strip().split("\n\n")[0].split())
-    return paragraph.partition(". ")[0].split(" `")[0].rstrip(".:") + "."
+    paragraph = " ".join(text.strip().split("\n\n")[0].split()).replace("`", "")
+    return paragraph.partition(". ")[0].partition(": ")[0].rstrip(".") + "."

@@ -6,10 +6,14 @@ import pytest
 
 from tests.conftest import Database
 from tests.console.stage import Operator, Stage, operator, staged
+from webhooks.console import pages, stream
 
 
 @pytest.fixture
-async def stage(database: Database) -> AsyncIterator[Stage]:
+async def stage(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """It shows what is, not what was a second ago."""
+    monkeypatch.setattr(pages, "SECONDS", 0.0)
+    monkeypatch.setattr(stream, "SECONDS", 0.05)
     async with staged(database.dsn) as stage:
         yield stage
 

@@ -261,10 +261,11 @@ class Operator:
         self._stage = stage
         self._session = session
         self.page = ""
+        self.form_key = ""
 
     async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
         response = await self._session.get(self._address(path), headers=headers, allow_redirects=False)
-        self.page = await response.text()
+        self._read(await response.text())
         return response
 
     async def post(self, path: str, *fields: tuple[str, str], **headers: str) -> aiohttp.ClientResponse:
@@ -283,13 +284,13 @@ class Operator:
         response = await self._session.post(
             self._address(path), data=urlencode(fields), headers=kept, allow_redirects=False
         )
-        self.page = await response.text() or self.page
+        self._read(await response.text())
         return response
 
-    @property
-    def form_key(self) -> str:
-        found = re.search(r'name="key" value="([0-9a-f]{64})"', self.page)
-        return found[1] if found else ""
+    def _read(self, page: str) -> None:
+        self.page = page
+        if found := re.search(r'name="key" value="([0-9a-f]{64})"', page):
+            self.form_key = found[1]
 
     def _address(self, path: str) -> str:
         return path if urlsplit(path).scheme else f"{self._stage.console}{path}"

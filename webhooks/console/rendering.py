@@ -11,9 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from db.breakers import Breaker
 from runtime.console import words
-from runtime.scheduler.breakers import reason
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -64,10 +62,6 @@ def _percent(fraction: float | None) -> int:
     return int(min(max(fraction or 0.0, 0.0), 1.0) * 100)
 
 
-def _circuit(breaker: Breaker) -> str:
-    return reason(breaker)
-
-
 @cache
 def version() -> str:
     """Changes with the files that browsers keep."""
@@ -88,7 +82,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters.update(
-        since=since, until=until, clock=clock, percent=_percent, span=words.span, took=words.took, circuit=_circuit
+        since=since, until=until, clock=clock, percent=_percent, span=words.span, took=words.took
     )
     environment.globals.update(counted=words.counted, meaning=words.meaning, version=version())
     return environment

@@ -31,7 +31,8 @@ function clock(element, now) {
   const at = new Date(element.dateTime);
   const isToday = at.toDateString() === new Date(now).toDateString();
   element.title = element.dateTime.replace("T", " ").replace("Z", " UTC");
-  return isToday ? at.toLocaleTimeString() : at.toLocaleString();
+  const short = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  return isToday ? at.toLocaleTimeString([], short) : `${at.toLocaleDateString()} ${at.toLocaleTimeString([], short)}`;
 }
 
 function say(element, text) {
@@ -76,11 +77,16 @@ function morph(old, fresh) {
 }
 
 function morphChildren(old, fresh) {
+  const kept = new Set([...fresh.childNodes].map(keyOf));
+  for (const child of [...old.children]) {
+    if (keyOf(child) && !kept.has(keyOf(child))) child.remove(); // so that the others need not move, and lose the focus
+  }
   let at = old.firstChild;
   for (const wanted of [...fresh.childNodes]) {
     let match = at;
     while (match && !isSame(match, wanted)) match = keyOf(wanted) || !keyOf(match) ? match.nextSibling : null;
     if (match && (keyOf(wanted) || match === at)) {
+      at = clearBefore(match, at);
       const following = match === at ? at.nextSibling : at;
       if (match !== at) old.insertBefore(match, at);
       morph(match, wanted);
@@ -94,6 +100,19 @@ function morphChildren(old, fresh) {
     at.remove();
     at = following;
   }
+}
+
+// Removes what has no key from `at` up to `match`, which then need not move. Where to go on.
+function clearBefore(match, at) {
+  for (let one = at; one !== match;) {
+    const next = one.nextSibling;
+    if (!keyOf(one)) {
+      if (one === at) at = next;
+      one.remove();
+    }
+    one = next;
+  }
+  return at;
 }
 
 function show(element, html) {
