@@ -73,6 +73,17 @@ async def of_token(connection: AsyncConnection, token_id: int, artifact_ids: Seq
     return await _select(connection, where, (list(artifact_ids), token_id))
 
 
+async def bytes_sent_by(connection: AsyncConnection, token_id: int) -> int:
+    """What the pictures that came with this token take."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            "select coalesce(sum(size_bytes), 0)::bigint from artifacts where token_id = %s and job_id is null",
+            (token_id,),
+        )
+        found: int | None = await cursor.fetchone()
+        return found or 0
+
+
 async def part(connection: AsyncConnection, artifact_id: int, start: int, length: int) -> bytes:
     """So many bytes of the content from `start` (0 = the first) on; fewer if there are no more, or none are kept."""
     async with connection.cursor(row_factory=scalar_row, binary=True) as cursor:

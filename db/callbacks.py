@@ -117,6 +117,13 @@ async def settle(
     )
 
 
+async def drop(connection: AsyncConnection, token_id: int) -> None:
+    """Send none of the token's any more."""
+    await connection.execute(
+        "update callbacks set state = 'failed', ended_at = now() where token_id = %s and state = 'open'", (token_id,)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Logged:
     """A line of the log: one try, or a webhook that was not tried yet (number 0). url: as for Callback."""

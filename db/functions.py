@@ -1,19 +1,27 @@
 """What callers over HTTP see of jobs: their own, page by page, and what their idempotency keys stand for."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from db.artifacts import COLUMNS as ARTIFACT_COLUMNS
+from db.artifacts import Artifact
 from db.events import Event
 from db.jobs import COLUMNS, Job, State
+from db.tokens import IS_VALID
 
 
 async def job(connection: AsyncConnection, token_id: int, job_id: int) -> Job | None:
-    """The job, if it is the token's; None also if it has expired."""
+    """The job, if it is the token's and the token is valid still; None also if it has expired."""
     async with connection.cursor(row_factory=class_row(Job)) as cursor:
-        await cursor.execute(f"select {COLUMNS} from jobs where id = %s and token_id = %s", (job_id, token_id))
+        await cursor.execute(
+            f"""select {COLUMNS} from jobs where id = %s and token_id = %s
+                  and exists (select from tokens where tokens.id = token_id and {IS_VALID})""",
+            (job_id, token_id),
+        )
         return await cursor.fetchone()
 
 
@@ -43,6 +51,19 @@ async def page(
             },
         )
         return await cursor.fetchall()
+
+
+async def outputs(connection: AsyncConnection, job_ids: Sequence[int]) -> Mapping[int, Sequence[Artifact]]:
+    """What each of these jobs made, in order."""
+    found: defaultdict[int, list[Artifact]] = defaultdict(list)
+    async with connection.cursor(row_factory=class_row(Artifact)) as cursor:
+        await cursor.execute(
+            f"select {ARTIFACT_COLUMNS} from artifacts where job_id = any(%s) order by position", (list(job_ids),)
+        )
+        async for artifact in cursor:
+            if artifact.job_id is not None:
+                found[artifact.job_id].append(artifact)
+    return found
 
 
 async def events_after(connection: AsyncConnection, job_id: int, event_id: int) -> list[Event]:

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     anon_control: HostPort | None = None
     anon_cookie: Path | None = None
     anon_extra_rc: Path | None = None
+    callbacks: Literal["off", "public", "any"] | None = None
+    http_body_mb: Annotated[int, Field(ge=1, le=1024)] = 32
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("telegram_bot_token")
@@ -101,6 +103,12 @@ class Settings(BaseSettings):
     @classmethod
     def _lower_case(cls, level: object) -> object:
         return level.lower() if isinstance(level, str) else level
+
+    @property
+    def callbacks_to(self) -> Literal["off", "public", "any"]:
+        """Where result webhooks may go. They go out directly: where the Bot API is asked through the Anyone network, so
+        that nobody learns this machine's address, there are none unless it is said that there shall be."""
+        return self.callbacks or ("off" if self.telegram_via == "anon" else "public")
 
     @property
     def anon_dir(self) -> Path:

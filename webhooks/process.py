@@ -23,6 +23,7 @@ from runtime.chat.status import StatusEditor
 from runtime.chat.webhook import register_webhook
 from runtime.console.link import PATH as CONSOLE
 from runtime.dispatch.dispatcher import Dispatcher
+from runtime.functions import PATH as FUNCTIONS
 from runtime.heartbeat import heartbeat
 from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, fingerprint, load_registry
 from runtime.scheduler.sync import sync_registry
@@ -33,6 +34,7 @@ from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
 from webhooks.app import Asgi, create_app
 from webhooks.console import Console
+from webhooks.functions import Functions
 from webhooks.group_commit import GroupCommit
 from webhooks.measure import Measure
 from webhooks.telegram import TelegramWebhook
@@ -102,6 +104,7 @@ def web_application(
 
     commit = GroupCommit(dsn, hand_over)
     console = Console(settings.public_url, is_ending=is_ending)
+    functions = Functions(settings, dsn, is_ending=is_ending)
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -127,6 +130,7 @@ def web_application(
                 sweep_seconds=settings.sweep_seconds,
             )
             await stack.enter_async_context(console.serving(pool, live, place))
+            await stack.enter_async_context(functions.serving(pool, live, place))
             await dispatcher.start()
             stack.push_async_callback(dispatcher.stop)
             await commit.start()
@@ -179,7 +183,7 @@ def web_application(
         {"database": database, "dispatch": dispatch, "receiver": receiver},
         measure,
         lifespan,
-        mounts={CONSOLE: console.application} if settings.console else {},
+        mounts={FUNCTIONS: functions.application} | ({CONSOLE: console.application} if settings.console else {}),
     )
 
 

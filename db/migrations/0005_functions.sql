@@ -28,6 +28,7 @@ drop index jobs_open_of_user;
 create index jobs_open_of_owner on jobs (owner) where state in ('queued', 'placed', 'running');
 create index jobs_of_token on jobs (token_id, id desc) where token_id is not null;
 alter table artifacts add column token_id bigint references tokens on delete set null;
+create index artifacts_of_token on artifacts (token_id) where token_id is not null;
 
 -- What an Idempotency-Key stood for. Null job_id: the job is not kept any more.
 create table idempotency_keys (

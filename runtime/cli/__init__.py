@@ -13,7 +13,8 @@ from psycopg import OperationalError
 
 from db.errors import DatabaseError
 from runtime.api import VeilrunError
-from runtime.cli import anon, backends, database, jobs, plugins, serve, webhook
+from runtime.cli import anon, backends, database, jobs, plugins, serve, tokens, webhook
+from runtime.cli.bench import add_to as add_bench
 from runtime.cli.console import add_to as add_console
 from runtime.cli.doctor import add_to as add_doctor
 from runtime.cli.invoke import add_to as add_invoke
@@ -32,12 +33,14 @@ app = Commands(
 app.add_typer(plugins.app, name="plugins", epilog="Example: veilrun plugins list")
 app.add_typer(jobs.app, name="jobs", epilog="Example: veilrun jobs list --state running")
 app.add_typer(backends.app, name="backends", epilog="Example: veilrun backends list")
+app.add_typer(tokens.app, name="tokens", epilog="Example: veilrun tokens list")
 app.add_typer(webhook.app, name="webhook", epilog="Example: veilrun webhook info")
 app.add_typer(anon.app, name="anon", epilog="Example: veilrun anon status")
 app.add_typer(database.app, name="db", epilog="Example: veilrun db status")
 serve.add_to(app)
 add_invoke(app)
 add_doctor(app)
+add_bench(app)
 add_console(app)
 
 
