@@ -11,13 +11,14 @@ from runtime.anon.client_keys import ClientKeyInvalid, read_client_key
 from runtime.anon.state import read_state
 from runtime.api import VeilrunError
 from runtime.comfyui import BackendMisconfigured, Catalogue, ComfyClient, PathAway
+from runtime.comfyui.devices import device_name, is_sandbox
 from runtime.doctor.clock import Reading
 from runtime.doctor.deployment import Deployment
 from runtime.doctor.lacks import Lack, command_keys, lacks_of
 from runtime.doctor.line import Line, fault, ok, warning
 from runtime.registry import BackendConfig, Registry
 from runtime.scheduler.breakers import fitting_backends
-from runtime.scheduler.health import cards_of, doubt_of
+from runtime.scheduler.health import Card, cards_of, doubt_of
 from runtime.settings import Settings
 from runtime.transport import Transport, open_transport
 
@@ -119,7 +120,7 @@ async def _answer(config: BackendConfig, client: ComfyClient) -> list[Line]:
         taken.append(time.monotonic() - started)
     milliseconds = sorted(taken)[TRIES // 2] * 1000
     cards = cards_of(stats)
-    devices = ", ".join(f"{card.name} with {card.vram_gb:g} GB" for card in cards) or "no device told"
+    devices = ", ".join(f"{_device(card)} with {card.vram_gb:g} GB" for card in cards) or "no device told"
     text = f"ComfyUI {stats.comfyui_version or '?'}, {devices}, round trip {milliseconds:.0f} ms"
     lines = [ok(_subject(config), text)]
     doubt = doubt_of(config, cards)
@@ -130,6 +131,10 @@ async def _answer(config: BackendConfig, client: ComfyClient) -> list[Line]:
         text = "ComfyUI listens on every address of its machine: whoever reaches one needs no key and no gate"
         lines.append(warning(_subject(config), text, "start it there with --listen 127.0.0.1"))
     return lines
+
+
+def _device(card: Card) -> str:
+    return f"{device_name(card.name)}{' (sandbox)' if is_sandbox(card.name) else ''}"
 
 
 def _listens_everywhere(argv: Sequence[str]) -> bool:
