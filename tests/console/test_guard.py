@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from tests.console.stage import Operator, Stage, operator
 
 FORMS = (
@@ -126,9 +124,9 @@ async def test_another_name_for_this_address_is_refused(stage: Stage, somebody: 
     assert "gpu-a" not in somebody.page
 
 
-@pytest.mark.parametrize("name", ["localhost", "192.168.1.5:8080", "[::1]:8080", "a2b3c4.anyone"])
-async def test_addresses_and_hidden_names_are_ours(stage: Stage, stranger: Operator, name: str) -> None:
-    assert (await stranger.get("/", Host=name)).status == 401
+async def test_addresses_and_hidden_names_are_ours(stage: Stage, stranger: Operator) -> None:
+    for name in ("localhost", "192.168.1.5:8080", "[::1]:8080", "a2b3c4.anyone"):
+        assert (await stranger.get("/", Host=name)).status == 401, name
 
 
 async def test_a_form_has_an_end(stage: Stage, somebody: Operator) -> None:
@@ -141,6 +139,7 @@ async def test_numbers_that_are_none_change_nothing(stage: Stage, somebody: Oper
     for fields in ((("job", "1; drop table jobs"),), (("job", "9" * 40),)):
         answer = await somebody.post("/dead/replay", *fields)
         assert answer.status in (303, 403)
+    assert (await somebody.post("/backends/gpu%00/drain")).status == 404
     assert (await somebody.get(f"/jobs/{2**70}")).status == 404
     assert (await somebody.post(f"/jobs/{2**70}/replay")).status == 404
 

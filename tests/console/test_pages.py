@@ -107,7 +107,7 @@ async def test_jobs_are_found_by_state_and_command(stage: Stage, somebody: Opera
     numbers = await stage.fill()
 
     async def listed(query: str) -> list[int]:
-        await somebody.get(f"/jobs?{query}")
+        assert (await somebody.get(f"/jobs?{query}")).status == 200
         return [int(number) for number in re.findall(r'<tr role="row" data-key="(\d+)">', somebody.page)]
 
     everything = sorted((number for of_state in numbers.values() for number in of_state), reverse=True)
@@ -116,7 +116,8 @@ async def test_jobs_are_found_by_state_and_command(stage: Stage, somebody: Opera
     assert await listed("state=dead&command=wan") == [numbers["dead"][1]]
     assert await listed("command=nothing") == []
     assert "No such job" in somebody.page
-    assert await listed("state=%27&before=x&command=%00") == []  # whatever somebody writes there
+    assert await listed("state=%27&before=x&command=%27") == []  # whatever somebody writes there
+    assert (await somebody.get("/jobs?command=%00")).status == 404
     assert await listed(f"before={numbers['queued'][0]}") == [numbers["placed"][0], numbers["running"][0]]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
+from psycopg import DataError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -87,7 +88,12 @@ class Console:
             act("/jobs/{number:int}/replay", self._doing("replay", "number")),
             act("/dead/replay", self._doing("replay_chosen", None)),
         ]
-        handlers: dict[Any, Any] = {Unanswered: _plain, HTTPException: _not_found, **dict.fromkeys(AWAY, _away)}
+        handlers: dict[Any, Any] = {
+            Unanswered: _plain,
+            HTTPException: _not_found,
+            DataError: _not_found,
+            **dict.fromkeys(AWAY, _away),
+        }
         return Starlette(routes=routes, exception_handlers=handlers)
 
     def _showing(self, name: Name) -> Callable[[Request], Awaitable[Response]]:
@@ -246,7 +252,7 @@ def _plain(request: Request, error: Exception) -> Response:
 
 
 def _not_found(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such path, or no such method there."""
+    """No such path, no such method there, or a word that no table can hold."""
     return _plain(request, NotThere())
 
 
