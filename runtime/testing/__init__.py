@@ -5,11 +5,15 @@ messages to the whole bot, `comfyui` says what its sandbox server does wrong, `g
 docs/testing.md.
 """
 
-from runtime.testing.chat import Chat, NothingCame, Picture, Reply, Video
-from runtime.testing.comfyui import ComfyUI
-from runtime.testing.contract import ContractBroken, assert_command_contract
-from runtime.testing.golden import Golden, rendered_graph
-from runtime.testing.photos import photo
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.testing.chat import Chat, NothingCame, Picture, Reply, Video
+    from runtime.testing.comfyui import ComfyUI
+    from runtime.testing.contract import ContractBroken, assert_command_contract
+    from runtime.testing.golden import Golden, rendered_graph
+    from runtime.testing.photos import photo
 
 __all__ = [
     "Chat",
@@ -24,3 +28,17 @@ __all__ = [
     "photo",
     "rendered_graph",
 ]
+
+_MODULES = {
+    **dict.fromkeys(("Chat", "NothingCame", "Picture", "Reply", "Video"), "chat"),
+    **dict.fromkeys(("ContractBroken", "assert_command_contract"), "contract"),
+    **dict.fromkeys(("Golden", "rendered_graph"), "golden"),
+    "ComfyUI": "comfyui",
+    "photo": "photos",
+}
+
+
+def __getattr__(name: str) -> Any:  # pytest imports this package at every start, also where nobody tests commands
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

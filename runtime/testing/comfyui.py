@@ -78,6 +78,10 @@ class ComfyUI:
         """The node goes on."""
         self.sandbox.faults.hold.discard(node)
 
+    def wait_until_running(self, timeout: float = 30.0) -> None:
+        """Return as soon as it runs a prompt. Raises: TimeoutError."""
+        self._run(self.sandbox.wait_for(lambda server: server.running is not None, timeout))
+
     def restarts(self) -> None:
         """It stops and starts: queue, history and cache are empty, files stay."""
         self._run(self.sandbox.restart())

@@ -37,7 +37,7 @@ def _offered(commands: Sequence[Command]) -> Iterator[str]:
         yield "no command was given; pass what register_commands returns"
     taken = dict.fromkeys(BUILT_IN, "veilrun itself")
     for command in commands:
-        for name in (command.name, *command.aliases):
+        for name in dict.fromkeys((command.name, *command.aliases)):
             if name in taken:
                 yield f"/{command.name}: /{name} belongs to {taken[name]}; choose another name or alias"
             taken[name] = f"/{command.name}"
@@ -50,7 +50,7 @@ def _problems(command: Command) -> Iterator[str]:
         yield "it has no example; write what a user may type after the command, it is shown with every refusal"
     line = _line(command)
     try:
-        parse_arguments(command, command.example)
+        parse_arguments(command, command.example or line)
     except VeilrunError as error:
         yield f"its example is not understood: {error}"
     for variant in (None, *(variant.name for variant in command.variants)):
