@@ -10,32 +10,27 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.onion.delay import DelayedLink
 from benchmarks.onion.job import JOB_SECONDS, busy_share
-from benchmarks.onion.ways import MEGABYTE, direct, fetched, file_server, onion, request, seconds, upload
+from benchmarks.onion.ways import MEGABYTE, direct, fetched, file_server, onion, request, upload
 from db import migrate
 from db.embedded import embedded_database
 from runtime.anon.binary import find_binary
 from runtime.anon.errors import AnonNotInstalled
+from runtime.bench.turns import Work, taking_turns
 from runtime.settings import read_settings
 from tests.onion.network import PrivateNetwork
-
-Work = Callable[[], Awaitable[object]]
 
 LARGE = "/view?size=52428800"
 SLOW_RTT_SECONDS, JOB_RTT_SECONDS = 0.1, 1.0
 
 
-async def taking_turns(rounds: int, works: dict[str, Work]) -> dict[str, float]:
+async def medians(rounds: int, works: Mapping[str, Work]) -> dict[str, float]:
     """The median seconds of each."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds):
-        names = list(works) if turn % 2 else list(reversed(works))
-        for name in names:
-            taken[name].append(await seconds(works[name]))
+    taken = await taking_turns(rounds, works)
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
@@ -56,7 +51,7 @@ async def paths(network: PrivateNetwork, rounds: int, round_trip_seconds: float)
             service = await asyncio.to_thread(network.service, port)
             async with onion(network, service.address, link.port if round_trip_seconds else None) as way:
                 body = bytes(10 * MEGABYTE)
-                small = await taking_turns(
+                small = await medians(
                     30,
                     {
                         "direct": lambda: request(plain, f"{near}/prompt"),
@@ -64,7 +59,7 @@ async def paths(network: PrivateNetwork, rounds: int, round_trip_seconds: float)
                         "veilrun": lambda: request(way.transport, f"{way.url}/prompt"),
                     },
                 )
-                up = await taking_turns(
+                up = await medians(
                     rounds,
                     {
                         "direct": lambda: upload(plain, near, body),
@@ -72,7 +67,7 @@ async def paths(network: PrivateNetwork, rounds: int, round_trip_seconds: float)
                         "veilrun": lambda: upload(way.transport, way.url, body),
                     },
                 )
-                down = await taking_turns(
+                down = await medians(
                     rounds,
                     {
                         "direct": lambda: request(plain, f"{near}{LARGE}"),

@@ -5,8 +5,7 @@ import contextlib
 import hashlib
 import secrets
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,9 +129,3 @@ async def direct(port: int) -> AsyncIterator[tuple[Transport, str]]:
         yield transport, f"http://127.0.0.1:{port}"
     finally:
         await transport.close()
-
-
-async def seconds(work: Callable[[], Awaitable[object]]) -> float:
-    started = time.perf_counter()
-    await work()
-    return time.perf_counter() - started

@@ -19,7 +19,7 @@ from runtime.scheduler.health import cards_of
 from runtime.transport import NOWHERE
 from runtime.worker.local import run_there
 
-UNLOAD_SECONDS = 1.0
+UNLOAD_SECONDS = 0.5
 """POST /free only sets a flag; a prompt that comes before the server has acted on it would go first."""
 
 OnRun = Callable[[str, str, Kind, int], None]

@@ -103,7 +103,7 @@ def bench(
     target = None if no_save else save or Path(f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     notebook, was_stopped = Notebook(), False
     settings = read_settings()
-    registry = load_registry(settings.registry) if settings.registry.exists() else everything_installed()
+    registry = configured_registry(settings) if settings.registry.exists() else everything_installed()
     backends = _backends(registry, backend or [])
     cases = [] if path else cases_of(registry, command or [])
     try:
@@ -196,7 +196,7 @@ def _print(groups: Sequence[Group]) -> None:
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
     """Figures to the right, below titles that may take several lines; the first columns are words."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
     for number, title in enumerate(titles):
         longest = max(map(len, title.split()))
         table.add_column(title, justify="left" if number < words else "right", min_width=longest, overflow="fold")
