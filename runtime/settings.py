@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     broker_url: str = Field("postgresql", repr=False, validation_alias=_named("BROKER_URL"))
     registry: Path = Path("plugin_registry.yaml")
     strict: bool = False
+    plugins_dir: Path | None = None
+    trace_hooks: bool = False
     state_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_state_dir("veilrun")))
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080

@@ -25,7 +25,7 @@ from runtime.console.link import PATH as CONSOLE
 from runtime.dispatch.dispatcher import Dispatcher
 from runtime.functions import PATH as FUNCTIONS
 from runtime.heartbeat import heartbeat
-from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, fingerprint, load_registry
+from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, configured_registry, fingerprint
 from runtime.scheduler.sync import sync_registry
 from runtime.settings import Settings
 from runtime.supervisor import die_with_parent, hand_over_promptly
@@ -52,8 +52,8 @@ def run_web(settings: Settings) -> None:
     """
     die_with_parent()
     hand_over_promptly()
-    seen = fingerprint(settings.registry)
-    registry = load_registry(settings.registry, strict=settings.strict)
+    seen = fingerprint(settings.registry, settings.plugins_dir)
+    registry = configured_registry(settings)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
 
@@ -142,10 +142,11 @@ def web_application(
             introduction = Introduction(settings, live, gateway)
             watch = RegistryWatch(
                 live,
-                load=partial(load_registry, settings.registry, strict=settings.strict),
+                load=partial(configured_registry, settings),
                 sync=partial(sync_registry, pool),
                 on_change=[introduction.renew],
-                seen=seen,
+                folder=settings.plugins_dir,
+            seen=seen,
             )
             tasks = [
                 asyncio.create_task(sweeper.run(), name="sweeper"),

@@ -40,7 +40,7 @@ from runtime.bench.table import (
 )
 from runtime.cli.output import AsJson, notices, print_error, print_json, screen
 from runtime.cli.targets import backend_of, everything_installed
-from runtime.registry import BackendConfig, Registry, load_registry
+from runtime.registry import BackendConfig, Registry, configured_registry
 from runtime.settings import read_settings
 
 DETAILS = ["template", "device", "median s", "least", "most", "spread", "runs", "load s"]
@@ -103,7 +103,9 @@ def bench(
     target = None if no_save else save or Path(f"bench-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     notebook, was_stopped = Notebook(), False
     settings = read_settings()
-    registry = configured_registry(settings) if settings.registry.exists() else everything_installed()
+    registry = (
+        configured_registry(settings) if settings.registry.exists() else everything_installed(settings.plugins_dir)
+    )
     backends = _backends(registry, backend or [])
     cases = [] if path else cases_of(registry, command or [])
     try:

@@ -52,11 +52,19 @@ class DemoFailed(VeilrunError):
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the main job and exit instead of staying up.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the chat page; 0 takes a free one.")] = 8090,
+    plugins_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--plugins-dir", help="A folder of single-file plugins, each NAME.py.", file_okay=False, exists=True
+        ),
+    ] = None,
 ) -> None:
     """Show the main job on this machine alone.
 
     A sandbox stands in for Telegram and for the GPUs; everything else is real. The chat page stays open until Ctrl-C.
     """
+    if plugins_dir is not None:
+        os.environ["VEILRUN_PLUGINS_DIR"] = str(plugins_dir.resolve())
     state = Path(tempfile.mkdtemp(prefix="veilrun-demo-"))
     try:
         notices.print("starting the database …")

@@ -16,7 +16,7 @@ from runtime.cli.output import AsJson, notices, print_json, screen
 from runtime.cli.targets import NoSuchCommand, backend_of, everything_installed
 from runtime.comfyui import Progress as Reading
 from runtime.dispatch.arguments import Arguments, BadArguments, parse_arguments
-from runtime.registry import BackendConfig, LoadedCommand, Registry, load_registry
+from runtime.registry import BackendConfig, LoadedCommand, Registry, configured_registry
 from runtime.settings import read_settings
 from runtime.worker.local import run_once
 from runtime.worker.outputs import Made
@@ -57,7 +57,7 @@ def invoke(
     """
     settings = read_settings()
     path = settings.registry
-    registry = load_registry(path) if path.exists() else everything_installed()
+    registry = configured_registry(settings) if path.exists() else everything_installed(settings.plugins_dir)
     loaded = registry.resolve(command.lstrip("/"))
     if loaded is None:
         known = ", ".join(sorted(registry.commands)) or "none"

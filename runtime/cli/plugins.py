@@ -9,7 +9,7 @@ import typer
 from db.reports import command_versions
 from runtime.cli.database import ask
 from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
-from runtime.registry import load_registry
+from runtime.registry import configured_registry
 from runtime.registry.edit import set_enabled
 from runtime.settings import read_settings
 
@@ -19,7 +19,7 @@ app = Commands(help="List plugins, check them and the registry file.")
 @app.command("list", epilog="Example: veilrun plugins list --json")
 def list_plugins(as_json: AsJson = False) -> None:
     """List every installed or enabled plugin with its state."""
-    registry = load_registry(read_settings().registry)
+    registry = configured_registry(read_settings())
     if as_json:
         print_json(
             [
@@ -59,7 +59,7 @@ def check(
 
     Every enabled plugin is loaded. Exit status 1 if anything is wrong.
     """
-    registry = load_registry(read_settings().registry)
+    registry = configured_registry(read_settings())
     faulty = [plugin for plugin in registry.plugins if plugin.error]
     if as_json:
         print_json(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,12 +15,14 @@ from runtime.cli.demo import demo
 from runtime.cli.machine import WEB, WORKER, anon_children, listening, machine, needs_anon, worker_children
 from runtime.cli.output import AsJson, notices, print_error, print_json, screen
 from runtime.heartbeat import living_processes
-from runtime.registry import load_registry
+from runtime.registry import configured_registry
 from runtime.settings import Settings, read_settings
 from runtime.supervisor import Child, child_environment, stop_on_signals, supervise
 
-Strict = Annotated[
-    bool, typer.Option("--strict", help="For development: a plugin that cannot be active is an error.")
+Strict = Annotated[bool, typer.Option("--strict", help="For development: a plugin that cannot be active is an error.")]
+PluginsDir = Annotated[
+    Path | None,
+    typer.Option("--plugins-dir", help="A folder of single-file plugins, each NAME.py.", file_okay=False, exists=True),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes; default VEILRUN_WORKER_PROCESSES.")]
 
@@ -33,12 +36,12 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: veilrun health")(health)
 
 
-def up(workers: Workers = None, strict: Strict = False) -> None:
+def up(workers: Workers = None, plugins_dir: PluginsDir = None, strict: Strict = False) -> None:
     """Run a whole bot on this machine.
 
     That is a web process, workers and, without DATABASE_URL, the database. Ctrl-C or SIGTERM stops it.
     """
-    settings = _settings(strict)
+    settings = _settings(strict, plugins_dir)
     anon = _check(settings)
     with database(settings) as dsn, listening(settings.host, settings.port) as listener:
         migrate.upgrade(dsn)
@@ -49,24 +52,24 @@ def up(workers: Workers = None, strict: Strict = False) -> None:
     raise typer.Exit(status)
 
 
-def serve(strict: Strict = False) -> None:
+def serve(plugins_dir: PluginsDir = None, strict: Strict = False) -> None:
     """Run the web process alone.
 
     It receives updates, answers commands and serves health and metrics.
     """
-    settings = _settings(strict)
+    settings = _settings(strict, plugins_dir)
     anon = _check(settings)
     if settings.telegram_via != "anon":
         os.execv(sys.executable, WEB)
     raise typer.Exit(asyncio.run(_run([*anon, Child("web", WEB, child_environment())])))
 
 
-def worker(processes: Workers = None, strict: Strict = False) -> None:
+def worker(processes: Workers = None, plugins_dir: PluginsDir = None, strict: Strict = False) -> None:
     """Run workers alone.
 
     They execute jobs on the backends and deliver results.
     """
-    settings = _settings(strict)
+    settings = _settings(strict, plugins_dir)
     anon = _check(settings)
     count = processes or settings.worker_processes
     if count == 1 and not anon:
@@ -93,10 +96,12 @@ def health(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if processes and all(processes.values()) else 1)
 
 
-def _settings(strict: bool) -> Settings:
+def _settings(strict: bool, plugins_dir: Path | None) -> Settings:
     """The settings, with what the options say, for the processes that are started as well."""
     if strict:
         os.environ["VEILRUN_STRICT"] = "1"
+    if plugins_dir is not None:
+        os.environ["VEILRUN_PLUGINS_DIR"] = str(plugins_dir.resolve())
     return read_settings()
 
 
@@ -107,7 +112,7 @@ async def _run(children: list[Child]) -> int:
 def _check(settings: Settings) -> list[Child]:
     """Fail early and clearly: a token, a registry that loads, an anon that may start. The children that keep anon."""
     _ = settings.bot_token
-    registry = load_registry(settings.registry, strict=settings.strict)
+    registry = configured_registry(settings)
     for plugin in registry.plugins:
         if plugin.enabled and plugin.error:
             print_error(f"plugin {plugin.name} is not active: {plugin.error}", style="yellow")

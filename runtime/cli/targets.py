@@ -17,13 +17,16 @@ class NoBackend(VeilrunError):
     """Nobody said which ComfyUI is to run it."""
 
 
-def everything_installed() -> Registry:
-    """A registry without backends in which every installed plugin is enabled, for where there is no registry file."""
+def everything_installed(folder: Path | None = None) -> Registry:
+    """A registry without backends in which every installed plugin is enabled, for where there is no registry file.
+
+    So is every single-file plugin of `folder`.
+    """
     lines = ["version: 1", "plugins:", *(f"  {name}: {{enabled: true}}" for name in sorted(installed_plugins()))]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "plugin_registry.yaml"
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "plugin_registry.yaml"
         path.write_text("\n".join(lines), encoding="utf-8")
-        return load_registry(path)
+        return load_registry(path, folder=folder)
 
 
 def backend_of(registry: Registry, wanted: str | None) -> BackendConfig:

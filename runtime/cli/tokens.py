@@ -16,7 +16,7 @@ from runtime.api import VeilrunError
 from runtime.cli.database import ask
 from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
 from runtime.functions.tokens import SCOPES, Issued, Scope, issue
-from runtime.registry import load_registry
+from runtime.registry import configured_registry
 from runtime.settings import read_settings
 
 app = Commands(help="Who may call functions over HTTP: create, list, revoke tokens; see what result webhooks did.")
@@ -68,7 +68,7 @@ def create(
 
 def _named(words: Sequence[str]) -> list[str]:
     """The commands by their names, since a token may be given by aliases."""
-    registry = load_registry(read_settings().registry)
+    registry = configured_registry(read_settings())
     names = []
     for word in words:
         loaded = registry.resolve(word.removeprefix("/"))

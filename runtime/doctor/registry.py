@@ -4,7 +4,7 @@ import asyncio
 
 from runtime.doctor.aside import aside
 from runtime.doctor.line import Line, fault, ok, warning
-from runtime.registry import Registry, RegistryInvalid, load_registry
+from runtime.registry import Registry, RegistryInvalid, configured_registry
 from runtime.settings import Settings
 
 SUBJECT = "registry"
@@ -16,7 +16,7 @@ async def read_registry(settings: Settings, seconds: float = SECONDS) -> tuple[R
     """The registry, None if it cannot be used, and what there is to say about it."""
     try:
         async with asyncio.timeout(seconds):
-            registry = await aside(lambda: load_registry(settings.registry))
+            registry = await aside(lambda: configured_registry(settings))
     except RegistryInvalid as error:
         return None, [fault(SUBJECT, str(problem), "correct the file; docs/registry.md") for problem in error.problems]
     except TimeoutError:

@@ -2,7 +2,7 @@
 
 from runtime.registry.errors import PluginFailed, PluginUnusable, Problem, RegistryInvalid
 from runtime.registry.live import Edition, Fingerprint, LiveRegistry, RegistryWatch, fingerprint
-from runtime.registry.load import BUILT_IN, load_registry
+from runtime.registry.load import BUILT_IN, configured_registry, load_registry
 from runtime.registry.plugins import PluginState
 from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Override, QueueLimits, Registry, Traces
 
@@ -24,6 +24,7 @@ __all__ = [
     "RegistryInvalid",
     "RegistryWatch",
     "Traces",
+    "configured_registry",
     "fingerprint",
     "load_registry",
 ]

@@ -21,31 +21,37 @@ from runtime.registry.plugins import (
 )
 from runtime.registry.registry import Access, BackendConfig, LoadedCommand, Override, QueueLimits, Registry
 from runtime.registry.schema import AffinitySection, LimitsSection, PluginSection
+from runtime.registry.single import plugin_files
+from runtime.settings import Settings
 
 BUILT_IN = ("start", "help", "cancel", "status", "privacy", "forget", "settings")
 """Command names that veilrun keeps for itself."""
 
 
-def load_registry(path: Path, *, text: str | None = None, strict: bool = False) -> Registry:
+def load_registry(
+    path: Path, *, text: str | None = None, strict: bool = False, folder: Path | None = None, trace: bool = False
+) -> Registry:
     """Read the registry file and load the plugins it enables.
 
-    text: what the file is to say, in the place of what it says. A broken plugin is left out and reported in
+    text: what the file is to say, in the place of what it says. folder: of single-file plugins, which are enabled
+    unless the file says otherwise. trace: log every call of a hook. A broken plugin is left out and reported in
     `Registry.plugins`; with `strict` it is an error.
     Raises: RegistryInvalid; PluginUnusable if `strict`.
     """
     document = read_document(path, text)
-    installed = installed_plugins()
+    installed = installed_plugins(folder)
+    sections = {**dict.fromkeys(plugin_files(folder), PluginSection()), **document.content.plugins}
     commands: dict[str, LoadedCommand] = {}
     owners: dict[str, str] = dict.fromkeys(BUILT_IN, "veilrun itself")
     loaded: list[LoadedPlugin] = []
     states: list[PluginState] = []
     problems: list[Problem] = []
-    for name, section in document.content.plugins.items():
+    for name, section in sections.items():
         if not section.enabled:
             states.append(_not_enabled(name, installed))
             continue
         try:
-            plugin = load_plugin(name, section.package, section.config, installed)
+            plugin = load_plugin(name, section.package, section.config, installed, trace=trace)
             _check_pin(plugin, section.pin)
             _check_names(plugin, owners)
         except PluginUnusable as error:
@@ -79,6 +85,13 @@ def load_registry(path: Path, *, text: str | None = None, strict: bool = False) 
                 key=lambda problem: (problem.line, problem.column),
             )
         ),
+    )
+
+
+def configured_registry(settings: Settings) -> Registry:
+    """The registry as the settings say. Raises: as `load_registry`."""
+    return load_registry(
+        settings.registry, strict=settings.strict, folder=settings.plugins_dir, trace=settings.trace_hooks
     )
 
 

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pluggy
@@ -14,10 +15,13 @@ from packaging.utils import canonicalize_name
 
 from runtime.api import API_VERSION, NAMESPACE, Command, hooks
 from runtime.registry.errors import PluginUnusable
+from runtime.registry.single import PluginFile, plugin_files
+from runtime.registry.tracing import trace_hooks
 
 GROUP = "veilrun.plugins"
-Installed: TypeAlias = Mapping[str, tuple[importlib.metadata.EntryPoint, ...]]
-"""Plugin name -> every entry point of that name, each of another distribution."""
+Point: TypeAlias = importlib.metadata.EntryPoint | PluginFile
+Installed: TypeAlias = Mapping[str, tuple[Point, ...]]
+"""Plugin name -> every entry point of that name, each of another distribution, and the file of that name."""
 
 OLDEST_API = 1
 
@@ -54,12 +58,12 @@ class LoadedPlugin:
     config: Mapping[str, Any]
 
 
-def installed_plugins() -> Installed:
-    """Entry points of the group `veilrun.plugins`, by name.
+def installed_plugins(folder: Path | None = None) -> Installed:
+    """Entry points of the group `veilrun.plugins` and the single-file plugins of `folder`, by name.
 
     A distribution whose metadata cannot be read offers nothing; of two on sys.path, the first hides the other.
     """
-    found: dict[str, tuple[importlib.metadata.EntryPoint, ...]] = {}
+    found: dict[str, tuple[Point, ...]] = {}
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
         try:
@@ -71,16 +75,24 @@ def installed_plugins() -> Installed:
         for point in points if name not in seen else ():
             found[point.name] = (*found.get(point.name, ()), point)
         seen.add(name)
+    for stem, file in plugin_files(folder).items():
+        found[stem] = (*found.get(stem, ()), file)
     return found
 
 
-def origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    """(version, distribution) that an entry point comes from."""
+def origin(point: Point) -> tuple[str, str]:
+    """(version, distribution or file) that a plugin comes from."""
+    if isinstance(point, PluginFile):
+        return point.version, str(point.path)
     return (point.dist.version, point.dist.name) if point.dist else ("", point.value)
 
 
-def load_plugin(name: str, package: str | None, config: Mapping[str, Any], installed: Installed) -> LoadedPlugin:
-    """Load the plugin. Raises: PluginUnusable with the reason; its cause is what the plugin raised, if it did."""
+def load_plugin(
+    name: str, package: str | None, config: Mapping[str, Any], installed: Installed, *, trace: bool = False
+) -> LoadedPlugin:
+    """Load the plugin; with `trace`, every call of its hooks is logged.
+
+    Raises: PluginUnusable with the reason; its cause is what the plugin raised, if it did."""
     point = _entry_point(name, package, installed)
     with _guarded(f"importing {point.value}"):
         module = point.load()
@@ -95,8 +107,11 @@ def load_plugin(name: str, package: str | None, config: Mapping[str, Any], insta
         except (pluggy.PluginValidationError, ValueError) as error:
             raise PluginUnusable(f"a hook does not fit: {str(error).splitlines()[-1].strip()}") from error
     _check_hooks(manager, point.value)
+    if trace:
+        trace_hooks(manager, name)
     version, source = origin(point)
-    version = _imported.setdefault(point.value, version)
+    if not isinstance(point, PluginFile):
+        version = _imported.setdefault(point.value, version)
     return LoadedPlugin(name, version, source, manager.hook, _commands(manager, config), config)
 
 
@@ -116,7 +131,7 @@ def _guarded(action: str) -> Iterator[None]:
         raise PluginUnusable(f"{action} failed: {_described(error)}") from error
 
 
-def _entry_point(name: str, package: str | None, installed: Installed) -> importlib.metadata.EntryPoint:
+def _entry_point(name: str, package: str | None, installed: Installed) -> Point:
     points = installed.get(name, ())
     if package is not None:
         points = tuple(p for p in points if canonicalize_name(origin(p)[1]) == canonicalize_name(package))

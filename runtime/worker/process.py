@@ -20,7 +20,7 @@ from runtime.chat.deliver import deliver
 from runtime.chat.gateway import open_gateway
 from runtime.heartbeat import heartbeat
 from runtime.machine_name import machine_name
-from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, fingerprint, load_registry
+from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch, configured_registry, fingerprint
 from runtime.scheduler.fleet import Fleet
 from runtime.scheduler.health import HealthWatch
 from runtime.scheduler.sync import sync_registry
@@ -61,8 +61,8 @@ def run_worker(settings: Settings) -> None:
     """
     die_with_parent()
     hand_over_promptly()
-    seen = fingerprint(settings.registry)
-    registry = load_registry(settings.registry, strict=settings.strict)
+    seen = fingerprint(settings.registry, settings.plugins_dir)
+    registry = configured_registry(settings)
     with resolve_database(settings.database_url, settings.state_dir) as dsn:
         migrate.upgrade(dsn)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -111,9 +111,10 @@ async def serve(settings: Settings, registry: Registry, seen: Fingerprint, dsn: 
 
         watch = RegistryWatch(
             live,
-            load=partial(load_registry, settings.registry, strict=settings.strict),
+            load=partial(configured_registry, settings),
             sync=partial(sync_registry, pool),
             on_change=[follow],
+            folder=settings.plugins_dir,
             seen=seen,
         )
         await stack.enter_async_context(heartbeat("worker"))

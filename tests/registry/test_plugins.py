@@ -273,7 +273,9 @@ def test_a_plugin_may_have_hooks_and_no_command(shelf: Shelf, load: Load) -> Non
 
 
 def test_a_plugin_that_is_held_at_another_version_says_how_to_get_it(shelf: Shelf, load: Load) -> None:
-    module = shelf.install("acme", "@hookimpl\ndef register_commands():\n    return [command('acme')]\n", version="1.3.0")
+    module = shelf.install(
+        "acme", "@hookimpl\ndef register_commands():\n    return [command('acme')]\n", version="1.3.0"
+    )
 
     registry = load('version: 1\nplugins: {acme: {pin: "1.2"}}\n')
 
