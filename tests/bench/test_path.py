@@ -10,6 +10,7 @@ from runtime.anon.state import AnonState, write_state
 from runtime.bench import measure_paths
 from runtime.bench.path import noise_picture, path_rows, path_titles
 from runtime.bench.turns import taking_turns
+from runtime.gate.server import running_gate
 from runtime.leaks.socks import Relay, ScriptedSocks
 from runtime.registry import BackendConfig
 from runtime.sandbox.comfyui import SandboxComfyUI
@@ -25,8 +26,8 @@ async def comfyui() -> AsyncIterator[SandboxComfyUI]:
 
 
 async def test_the_same_server_is_measured_both_ways(comfyui: SandboxComfyUI, tmp_path: Path) -> None:
-    async with ScriptedSocks() as socks:
-        socks.answer = Relay(int(comfyui.url.rpartition(":")[2]))
+    async with ScriptedSocks() as socks, running_gate(comfyui.url, tmp_path / "gate") as gate:
+        socks.answer = Relay(gate.port)
         state = AnonState(("127.0.0.1", socks.port), ("127.0.0.1", 1), "0.4.9.11-live", 100, "Done")
         write_state(tmp_path, state)
         ways = [config_of(comfyui, "straight"), BackendConfig("hidden", f"http://{HIDDEN}", transport="anon")]
@@ -53,7 +54,7 @@ async def test_a_backend_that_is_away_has_its_reason_and_the_other_its_figures(c
     assert away.failure
     assert away.parts == ()
     assert len(there.parts) == 4
-    assert [row[1:] for row in path_rows([away, there])][0][::2] == ["–", "–"]
+    assert path_rows([away, there])[0][1::2] == ["–", "–"]
 
 
 def test_a_picture_of_noise_is_as_large_as_asked_and_new_each_time() -> None:
