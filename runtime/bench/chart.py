@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.bench.errors import ChartUnavailable
-from runtime.bench.table import Column, Group, improvement_percent, templates_of
+from runtime.bench.table import NONE, Column, Group, improvement_percent, templates_of
 
 if TYPE_CHECKING:  # an extra, and slow to load
     from matplotlib.axes import Axes
@@ -50,14 +50,14 @@ def draw_png(groups: Sequence[Group], title: str, note: str = "") -> bytes:
     labels = [column.title for column in columns]
     if any(one.load_seconds for column in columns for one in column.measured.values()):
         handles.append(_patch("white", hatch="////"))
-        labels.append("loading the weights, first run")
+        labels.append("+ loading the weights, first run")
     figure.suptitle(title, x=0.02, ha="left", fontsize=12, fontweight="bold", y=1 - 0.12 / height)
     figure.legend(
         handles, labels, loc="lower left", ncols=3, frameon=False, fontsize=8, bbox_to_anchor=(0.01, 0.24 / height)
     )
     figure.text(0.02, 0.1 / height, note, fontsize=7, color="#666666")
     bottom = (0.75 + 0.25 * legend_rows) / height
-    figure.subplots_adjust(left=0.07, right=0.985, top=1 - 0.72 / height, bottom=bottom, wspace=0.42, hspace=0.5)
+    figure.subplots_adjust(left=0.07, right=0.985, top=1 - 0.72 / height, bottom=bottom, wspace=0.42, hspace=0.35)
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()
@@ -65,11 +65,13 @@ def draw_png(groups: Sequence[Group], title: str, note: str = "") -> bytes:
 
 def _draw_panel(panel: "Axes", groups: Sequence[Group], template: str) -> None:
     colours = dict(_coloured(groups))
+    count = sum(len(group.columns) for group in groups)
+    size = 8 if count < 3 else 6.5
     highest = 0.0
     for place, column in enumerate(_columns(groups)):
         seconds = column.seconds.get(template)
         if seconds is None:
-            panel.text(place, 0, "not\nmeasured", ha="center", va="bottom", fontsize=6, color="#888888")
+            panel.text(place, 0, NONE, ha="center", va="bottom", fontsize=8, color="#888888")
             continue
         known = column.statistics(template)
         errors = [[seconds - known.low], [known.high - seconds]] if known else None
@@ -79,11 +81,11 @@ def _draw_panel(panel: "Axes", groups: Sequence[Group], template: str) -> None:
         if load:
             panel.bar(place, load, 0.72, bottom=seconds, color="white", edgecolor=colours[column.title], hatch="////")
             top = max(top, seconds + load)
-        panel.annotate(f"{seconds:.2f}", (place, top), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+        said = f"{seconds:.2f}\n+ {load:.2f}" if load else f"{seconds:.2f}"
+        panel.annotate(said, (place, top), (0, 2), textcoords="offset points", ha="center", fontsize=size)
         highest = max(highest, top)
-    count = sum(len(group.columns) for group in groups)
     panel.set_xlim(-0.7, count - 0.3)
-    panel.set_ylim(0, highest * 1.16 or 1)
+    panel.set_ylim(0, highest * 1.22 or 1)
     panel.set_title(template, fontsize=9)
     panel.set_xticks([])
     panel.set_ylabel("seconds", fontsize=7)

@@ -45,8 +45,8 @@ from runtime.settings import read_settings
 
 DETAILS = ["template", "device", "median s", "least", "most", "spread", "runs", "load s"]
 NOTE = (
-    "Bars and numbers: median seconds of a run with the weights loaded, by the server's own clock; lines: least to "
-    "most. Each panel has its own scale."
+    "Bars: median seconds of a run with the weights loaded, by the server's own clock; lines: least to most. "
+    "Each panel has its own scale."
 )
 
 

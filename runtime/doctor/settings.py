@@ -67,7 +67,7 @@ def _secret(settings: Settings) -> Iterator[Line]:
     if given is None:
         return
     bits = strength_bits(given.get_secret_value())
-    text = f"TELEGRAM_WEBHOOK_SECRET can be guessed (about {bits:.0f} bits): who does commands the bot as any user"
+    text = f"TELEGRAM_WEBHOOK_SECRET can be guessed (about {bits:.0f} bits): whoever does commands the bot as any user"
     if bits < WEAK_BITS:
         yield fault(SUBJECT, text, NEW_SECRET)
     elif bits < STRONG_BITS:
