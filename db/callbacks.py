@@ -148,7 +148,7 @@ async def log(connection: AsyncConnection, *, state: str | None, limit: int) -> 
                    seconds, case when callbacks.state = 'open' then run_at end as next_at, url
                from callbacks join tokens on tokens.id = token_id left join callback_tries on callback_id = callbacks.id
                where %(state)s::text is null or callbacks.state = %(state)s
-               order by coalesce(at, callbacks.created_at) desc, callbacks.id desc limit %(limit)s""",
+               order by coalesce(at, callbacks.created_at) desc, callbacks.id desc, number desc limit %(limit)s""",
             {"state": state, "limit": limit},
         )
         return await cursor.fetchall()

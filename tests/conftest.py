@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -77,13 +77,20 @@ def database_server() -> Iterator[str]:
 @pytest.fixture
 def database(database_server: str) -> Iterator[Database]:
     """A fresh database with the whole schema."""
+    with database_of(database_server) as dsn:
+        yield Database(dsn)
+
+
+@contextmanager
+def database_of(database_server: str) -> Iterator[str]:
+    """A fresh database of this server, for fixtures that several tests share."""
     name = f"veilrun_test_{os.getpid()}_{next(_numbers)}"
     template = sql.Identifier(f"{TEMPLATE}_{os.getpid()}")
     _administer(
         database_server,
         sql.SQL("create database {} template {} strategy file_copy").format(sql.Identifier(name), template),
     )
-    yield Database(_named(database_server, name))
+    yield _named(database_server, name)
     _administer(database_server, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 

@@ -141,7 +141,7 @@ class Invalid(Refused):
 class KeyReused(Refused):
     """The idempotency key was used for another request."""
 
-    status, code, title = 422, "idempotency_key_reused", "The idempotency key stands for another request"
+    status, code, title = 409, "idempotency_key_reused", "The idempotency key stands for another request"
 
 
 class TooManyRequests(Refused):

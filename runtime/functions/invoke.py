@@ -156,14 +156,15 @@ async def _soon(connection: AsyncConnection) -> float:
 
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
-    """What the intake refuses, as callers over HTTP are told."""
+    """What the intake refuses is told as callers over HTTP know it."""
     try:
         yield
     except NotQueued as refused:
-        raise _told(refused) from refused
+        raise refusal_for(refused) from refused
 
 
-def _told(refused: NotQueued) -> Refused:
+def refusal_for(refused: NotQueued) -> Refused:
+    """The same, as callers over HTTP are told."""
     match refused:
         case TooManyOfCommand() | TooManyWaiting():
             return TooManyJobs(str(refused), retry_seconds=SOON_SECONDS)

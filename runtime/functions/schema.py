@@ -27,12 +27,12 @@ from runtime.dispatch.later import LONGEST_SECONDS
 URL_LENGTH = 2048
 LARGEST_ID = 2**63 - 1
 
-NOT_BLANK = r"[\p{L}\p{N}\p{P}\p{S}]"
-"""Text in which something is left to be read without the characters that no prompt needs."""
+SEEN = r"[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+"""Text in which something is left without the characters that `cleaned` takes out."""
 
 
-def request_schema(command: Command) -> dict[str, Any]:
-    """The body of an invocation of `command`."""
+def request_schema(command: Command, *, has_callbacks: bool = True) -> dict[str, Any]:
+    """The body of an invocation of `command`. has_callbacks: whether result webhooks can be asked for."""
     wanted = command.image_input
     properties: dict[str, Any] = {"arguments": arguments_schema(command)}
     required = ["arguments"] if properties["arguments"]["required"] else []
@@ -43,7 +43,7 @@ def request_schema(command: Command) -> dict[str, Any]:
         properties["images"] = images_schema(wanted.low, wanted.high)
         properties["images"]["description"] = wanted.summary
         required += ["images"] if wanted.low else []
-    properties |= OPTIONS
+    properties |= options(has_callbacks)
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
@@ -72,7 +72,7 @@ def parameter_schema(parameter: Parameter) -> dict[str, Any]:
 def _kind(parameter: Parameter) -> dict[str, Any]:
     match parameter:
         case Text(max_length=longest):
-            return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": NOT_BLANK}
+            return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": SEEN}
         case Choice(choices=choices):
             return {"enum": list(choices)}
         case Integer(low=low, high=high) | Float(low=low, high=high) | Duration(low=low, high=high):
@@ -108,7 +108,12 @@ def images_schema(low: int, high: int) -> dict[str, Any]:
     return {"type": "array", "items": one, "minItems": low, "maxItems": high}
 
 
-OPTIONS: Mapping[str, Any] = {
+def options(has_callbacks: bool) -> dict[str, Any]:
+    """What every function takes beside its arguments."""
+    return {name: schema for name, schema in _OPTIONS.items() if has_callbacks or name != "callback_url"}
+
+
+_OPTIONS: Mapping[str, Any] = {
     "callback_url": {
         "type": "string",
         "format": "uri",

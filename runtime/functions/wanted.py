@@ -4,11 +4,12 @@ import base64
 import binascii
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.api import BadArgument, Command, ImageInput, Text, Value
+from runtime.api import BadArgument, Command, ImageInput, Parameter, Size, Text, Value
 from runtime.dispatch.arguments import Arguments, cleaned, filled
 from runtime.dispatch.later import LONGEST_SECONDS
 from runtime.functions.errors import Fault, Invalid, TooLarge
@@ -79,31 +80,29 @@ def from_form(command: Command, fields: Sequence[tuple[str, str | bytes]]) -> Wa
     command's picture, as files (bytes here) or as numbers of artifacts. Raises: Invalid.
     """
     faults: list[Fault] = []
-    given: dict[str, Value] = {}
-    options: dict[str, str] = {}
     images: list[Image] = []
-    names = {parameter.name for parameter in command.parameters}
+    texts: defaultdict[str, list[str]] = defaultdict(list)
     picture = command.image_input.name if command.image_input else None
     for name, value in fields:
         if name == picture:
             images.append(_form_image(name, value, faults))
         elif isinstance(value, bytes):
             faults.append(Fault(_shown(name), "takes no file"))
-        elif name in given or name in options:
-            faults.append(Fault(_shown(name), "is there twice"))
-        elif name in FORM_KEYS and name not in names:
-            options[name] = value
         else:
-            try:
-                given[name] = _parsed(command, name, value)
-            except BadArgument as error:
-                faults.append(Fault(_shown(name), _plain(error)))
+            texts[name].append(value)
+    names = {parameter.name for parameter in command.parameters}
+    options = {name: texts.pop(name)[-1] for name in FORM_KEYS if name in texts and name not in names}
+    given: dict[str, Value] = {}
+    for name, written in texts.items():
+        try:
+            given[name] = _parsed(_parameter(command, name), written)
+        except BadArgument as error:
+            faults.append(Fault(_shown(name), _plain(error)))
     delay: Any = options.get("delay_seconds", "0")
     try:
         delay = float(delay)
     except ValueError:
-        faults.append(Fault("delay_seconds", "must be a number"))
-        delay = 0.0
+        delay = None
     return _wanted(command, given, images, options.get("variant"), options.get("callback_url"), delay, faults)
 
 
@@ -144,7 +143,7 @@ def _faults_of_options(command: Command, variant: Any, callback_url: Any, delay:
         yield Fault("delay_seconds", f"must be a number from 0 to {LONGEST_SECONDS:.0f}")
 
 
-def _parameter(command: Command, name: str) -> Any:
+def _parameter(command: Command, name: str) -> Parameter:
     """The parameter of this name that is not a picture. Raises: BadArgument."""
     known = {p.name: p for p in command.parameters if not isinstance(p, ImageInput)}
     if name not in known:
@@ -153,9 +152,13 @@ def _parameter(command: Command, name: str) -> Any:
     return known[name]
 
 
-def _parsed(command: Command, name: str, text: str) -> Value:
-    value: Value = _parameter(command, name).parse(cleaned(text), name)
-    return value
+def _parsed(parameter: Parameter, written: Sequence[str]) -> Value:
+    """The value of one field, or of two for a size. Raises: BadArgument."""
+    if isinstance(parameter, Size) and len(written) == 2:
+        written = ["x".join(written)]
+    if len(written) > 1:
+        raise BadArgument("is there twice")
+    return parameter.parse(cleaned(written[0]), parameter.name)
 
 
 def _images(given: Any, faults: list[Fault]) -> Iterator[Image]:

@@ -77,7 +77,7 @@ class Service:
     async def call(self, method: str, path: str, token: str | None = None, **options: Any) -> Answer:
         headers = {**({"Authorization": f"Bearer {token}"} if token else {}), **options.pop("headers", {})}
         async with self.session.request(method, self.url + path, headers=headers, **options) as answer:
-            return Answer(answer.status, dict(answer.headers), await answer.read())
+            return Answer(answer.status, answer.headers.copy(), await answer.read())
 
     async def get(self, path: str, token: str | None = None, **options: Any) -> Answer:
         return await self.call("GET", path, token, **options)
@@ -147,7 +147,7 @@ async def served(dsn: str, folder: Path, registry: str = REGISTRY, **settings: A
         live = LiveRegistry(loaded, await sync_registry(pool, loaded))
         chosen = Settings(registry=path, **{"callbacks": "any", "sweep_seconds": 0.2, **settings})
         service = Service("", pool, live, await stack.enter_async_context(aiohttp.ClientSession()))
-        functions = Functions(chosen, dsn, is_ending=lambda: service.is_ending)
+        functions = Functions(chosen, dsn, is_ending=lambda: service.is_ending, alive_seconds=0.3)
 
         async def place() -> None:
             service.placed += 1
@@ -155,22 +155,19 @@ async def served(dsn: str, folder: Path, registry: str = REGISTRY, **settings: A
         app = create_app(
             _nothing, {}, _measure, lambda: functions.serving(pool, live, place), {PATH: functions.application}
         )
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: _is_started(server))
-        port = server.servers[0].sockets[0].getsockname()[1]
-        service.url = f"http://127.0.0.1:{port}{PATH}"
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()  # without its main loop, whose ticks are all that would take time here
+        service.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}{PATH}"
         try:
             yield service
         finally:
             service.is_ending = True
             await service.session.close()
-            server.should_exit = True
-            await serving
-
-
-async def _is_started(server: uvicorn.Server) -> bool:
-    return server.started
+            await asyncio.sleep(0.01)  # until the server has seen that nobody is there any more
+            await server.shutdown()
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None: ...

@@ -1,5 +1,7 @@
 """What a request may hold, as values: types count in JSON, words are read as in a chat in a form."""
 
+import re
+
 import pytest
 
 from plugins.flux import flux
@@ -7,8 +9,9 @@ from plugins.qwen import qwen
 from plugins.sd3 import sd3
 from plugins.wan import wan
 from runtime.api import Choice, Command, Parameter, VeilrunError
+from runtime.dispatch.arguments import cleaned
 from runtime.functions.errors import Invalid, TooLarge
-from runtime.functions.schema import checked, request_schema
+from runtime.functions.schema import SEEN, checked, request_schema
 from runtime.functions.wanted import IMAGE_BYTES, Image, from_form, from_json
 
 PLAIN = {"arguments": {"prompt": "an astronaut"}}
@@ -84,6 +87,15 @@ def test_a_field_that_is_there_twice_is_named() -> None:
         from_form(flux, [("prompt", "a"), ("steps", "4"), ("steps", "5")])
 
 
+def test_a_size_in_a_form_is_one_field_or_two() -> None:
+    prompt = ("prompt", "a")
+
+    assert from_form(flux, [prompt, ("size", "512x256")]).given["size"] == [512, 256]
+    assert from_form(flux, [prompt, ("size", "512"), ("size", "256")]).given["size"] == [512, 256]
+    with pytest.raises(Invalid, match="size"):
+        from_form(flux, [prompt, ("size", "512"), ("size", "256"), ("size", "128")])
+
+
 def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert from_json(flux, {"arguments": {"prompt": "a", "steps": 4.0}}).given["steps"] == 4
 
@@ -126,6 +138,12 @@ def test_the_schema_names_every_parameter_and_its_default_fits(command: Command)
     for name, one in arguments["properties"].items():
         if "default" in one:
             assert checked(command.parameter(name), one["default"]) == one["default"]
+
+
+def test_the_pattern_of_text_is_what_is_left_of_it_in_a_prompt() -> None:
+    characters = map(chr, [*range(0xD800), *range(0xE000, 0x10000)])
+
+    assert [f"U+{ord(c):04X}" for c in characters if bool(re.search(SEEN, c)) != bool(cleaned(c))] == []
 
 
 def test_a_choice_is_written_exactly() -> None:

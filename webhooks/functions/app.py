@@ -45,16 +45,21 @@ from webhooks.telegram import Receive, Scope, Send
 log = structlog.get_logger("veilrun.functions")
 
 AWAY_SECONDS = 5.0
+ALIVE_SECONDS = 15.0
 
 
 class Functions:
-    """Functions over HTTP in one web process. is_ending: whether the server is about to stop."""
+    """Functions over HTTP in one web process. is_ending, alive_seconds: see `Sharing`."""
 
-    def __init__(self, settings: Settings, dsn: str, *, is_ending: Callable[[], bool]) -> None:
+    def __init__(
+        self, settings: Settings, dsn: str, *, is_ending: Callable[[], bool], alive_seconds: float = ALIVE_SECONDS
+    ) -> None:
         self._settings = settings
         self._dsn = dsn
         self._is_ending = is_ending
-        self._app = _application()
+        self._alive_seconds = alive_seconds
+        self._has_callbacks = settings.callbacks_to != "off"
+        self._app = _application(self._has_callbacks)
 
     @asynccontextmanager
     async def serving(
@@ -80,6 +85,8 @@ class Functions:
                 viewer=viewer,
                 feed=feed,
                 body_bytes=settings.http_body_mb * 2**20,
+                has_callbacks=self._has_callbacks,
+                alive_seconds=self._alive_seconds,
                 is_ending=self._is_ending,
             )
             try:
@@ -110,11 +117,18 @@ class Functions:
         log.debug("answered", route=route, status=status, seconds=round(time.perf_counter() - started, 4))
 
 
-def _application() -> FastAPI:
-    app = FastAPI(title="veilrun functions", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+def _application(has_callbacks: bool) -> FastAPI:
+    app = FastAPI(
+        title="veilrun functions",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
     for routes in (invoking, jobs, artifacts):
         app.include_router(routes.router)
-    generic = generic_document(app)
+    generic = generic_document(app, has_callbacks=has_callbacks)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request, shared: Shared) -> Response:
@@ -122,7 +136,8 @@ def _application() -> FastAPI:
         if request.headers.get("authorization"):
             token = await admitted(shared.pool, request.headers["authorization"], "read")
             commands = [loaded.command for loaded in shared.live.current.commands.values()]
-            return JSONResponse(document_for(generic, [one for one in commands if may_invoke(token, one.name)]))
+            mine = [command for command in commands if may_invoke(token, command.name)]
+            return JSONResponse(document_for(generic, mine, has_callbacks=has_callbacks))
         async with shared.pool.connection() as connection:
             if not await tokens.is_any_valid(connection):
                 raise NotFound("functions over HTTP are off: no token exists")

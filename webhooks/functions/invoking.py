@@ -58,10 +58,11 @@ class FunctionList(BaseModel):
 async def list_functions(token: Reading, shared: Shared) -> FunctionList:
     """List the functions that the token may invoke, each with the JSON Schema of its request."""
     commands = shared.live.current.commands.values()
-    return FunctionList(functions=[_function(one) for one in commands if may_invoke(token, one.command.name)])
+    mine = [one for one in commands if may_invoke(token, one.command.name)]
+    return FunctionList(functions=[_function(one, shared.has_callbacks) for one in mine])
 
 
-def _function(loaded: LoadedCommand) -> FunctionView:
+def _function(loaded: LoadedCommand, has_callbacks: bool) -> FunctionView:
     command = loaded.command
     return FunctionView(
         name=command.name,
@@ -71,7 +72,7 @@ def _function(loaded: LoadedCommand) -> FunctionView:
         variants=[VariantView(name=variant.name, summary=variant.summary) for variant in command.variants],
         plugin=loaded.plugin,
         version=loaded.plugin_version,
-        request_schema=request_schema(command),
+        request_schema=request_schema(command, has_callbacks=has_callbacks),
         url=f"{PATH}/functions/{command.name}",
     )
 

@@ -93,7 +93,7 @@ STREAM = {
         "Server-sent events. `state`: `{state, at, backend?, attempt?, error?}`, with an id; `progress`: as in the "
         "job; `end`: the job, then the stream ends. Comments keep it alive."
     ),
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from runtime.api import Command, ImageInput, Parameter, Seed, Size, Text
 from runtime.functions import PATH
-from runtime.functions.schema import OPTIONS, images_schema, parameter_schema, request_schema
+from runtime.functions.schema import images_schema, options, parameter_schema, request_schema
 from webhooks.functions.problems import FaultModel, Problem
 
 GENERIC = "/functions/{command}"
@@ -20,22 +20,11 @@ Run functions on GPUs. `POST /functions/{command}` gives a job; `GET /jobs/{job_
 signed as [Standard Webhooks](https://www.standardwebhooks.com) has it. Results are artifacts, kept for \
 a limited time. Errors are problem details (RFC 9457) with a `code`."""
 
-REQUEST: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "arguments": {"type": "object", "description": "by parameter name, see `request_schema` of the function"},
-        "variant": {"type": "string"},
-        "images": images_schema(0, 64),
-        **OPTIONS,
-    },
-    "additionalProperties": False,
+LINKS = {
+    name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
+    for name in ("get_job", "follow_job", "cancel_job")
 }
-FORM: dict[str, Any] = {
-    "type": "object",
-    "description": "arguments by parameter name, written as in a chat; pictures as files, or as numbers of artifacts",
-    "properties": {"variant": {"type": "string"}, "callback_url": OPTIONS["callback_url"]},
-    "additionalProperties": True,
-}
+ARTIFACT_LINKS = {"get_artifact": {"operationId": "get_artifact", "parameters": {"artifact_id": "$response.body#/id"}}}
 EXAMPLE = {"arguments": {"prompt": "an astronaut on a beach", "seed": 7}}
 JOB_WEBHOOK: dict[str, Any] = {
     "type": "object",
@@ -48,8 +37,8 @@ JOB_WEBHOOK: dict[str, Any] = {
 }
 
 
-def generic_document(app: FastAPI) -> dict[str, Any]:
-    """The document without any function by name; made once, do not change it."""
+def generic_document(app: FastAPI, *, has_callbacks: bool) -> dict[str, Any]:
+    """The document without any function by name; made once, do not change it. has_callbacks: see `request_schema`."""
     document = get_openapi(
         title="veilrun functions",
         version="1",
@@ -66,13 +55,20 @@ def generic_document(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schema.pop("$defs", None)
         schemas[model.__name__] = schema
+    for path in document["paths"].values():
+        for one in path.values():
+            one["parameters"] = [_parameter(parameter) for parameter in one.get("parameters", ())]
     operation = document["paths"][GENERIC]["post"]
-    operation["requestBody"] = _body(REQUEST, FORM, EXAMPLE)
-    operation["callbacks"] = {"result": {"{$request.body#/callback_url}": {"post": _webhook()}}}
+    for status in ("200", "202"):
+        operation["responses"][status]["links"] = LINKS
+    document["paths"]["/artifacts"]["post"]["responses"]["201"]["links"] = ARTIFACT_LINKS
+    operation["requestBody"] = _body(_any_request(has_callbacks), _any_form(has_callbacks), EXAMPLE)
+    if has_callbacks:
+        operation["callbacks"] = {"result": {"{$request.body#/callback_url}": {"post": _webhook()}}}
     return document
 
 
-def document_for(generic: dict[str, Any], commands: Iterable[Command]) -> dict[str, Any]:
+def document_for(generic: dict[str, Any], commands: Iterable[Command], *, has_callbacks: bool) -> dict[str, Any]:
     """The document with a path for each of these functions, in place of the one for any."""
     document = copy.deepcopy(generic)
     path = document["paths"].pop(GENERIC)
@@ -81,7 +77,9 @@ def document_for(generic: dict[str, Any], commands: Iterable[Command]) -> dict[s
         operation["operationId"] = f"invoke_{command.name}"
         operation["summary"] = command.summary
         operation["parameters"] = [one for one in operation["parameters"] if one["in"] != "path"]
-        operation["requestBody"] = _body(request_schema(command), form_schema(command), example_of(command))
+        request = request_schema(command, has_callbacks=has_callbacks)
+        form = form_schema(command, has_callbacks=has_callbacks)
+        operation["requestBody"] = _body(request, form, example_of(command))
         document["paths"][f"/functions/{command.name}"] = {"post": operation}
     return document
 
@@ -101,27 +99,53 @@ def example_of(command: Command) -> dict[str, Any]:
     return {"arguments": arguments, "images": images} if images else {"arguments": arguments}
 
 
-def form_schema(command: Command) -> dict[str, Any]:
+def form_schema(command: Command, *, has_callbacks: bool = True) -> dict[str, Any]:
     """The same request as fields of a form."""
     properties: dict[str, Any] = {}
     for parameter in command.parameters:
         if isinstance(parameter, ImageInput):
-            file = {"type": "string", "format": "binary"}
-            properties[parameter.name] = {"type": "array", "items": file, "maxItems": parameter.high}
+            files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+            properties[parameter.name] = files | {"minItems": parameter.low, "maxItems": parameter.high}
         else:
             properties[parameter.name] = _written(parameter)
     if command.variants:
         properties["variant"] = {"enum": [variant.name for variant in command.variants]}
-    properties["callback_url"] = OPTIONS["callback_url"]
+    properties |= options(has_callbacks)
     required = [p.name for p in command.parameters if isinstance(p, Text) and p.positional and p.default is None]
+    required += [p.name for p in command.parameters if isinstance(p, ImageInput) and p.low]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def _written(parameter: Parameter) -> dict[str, Any]:
+    schema = parameter_schema(parameter)
     if isinstance(parameter, Size):
-        default = parameter.written(list(parameter.default))
-        return {"type": "string", "description": "as in 1024x768", "examples": [default]}
-    return parameter_schema(parameter)
+        schema["description"] = "width and height; one field as in 1024x768 will do"
+    return schema
+
+
+def _any_request(has_callbacks: bool) -> dict[str, Any]:
+    properties = {
+        "arguments": {"type": "object", "description": "by parameter name, see `request_schema` of the function"},
+        "variant": {"type": "string"},
+        "images": images_schema(0, 64),
+    }
+    return {"type": "object", "properties": properties | options(has_callbacks), "additionalProperties": False}
+
+
+def _any_form(has_callbacks: bool) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": "arguments by parameter name, as in a chat; pictures as files, or as numbers of artifacts",
+        "properties": {"variant": {"type": "string"}} | options(has_callbacks),
+        "additionalProperties": True,
+    }
+
+
+def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+    """What may be left out cannot be sent as null: a query and a header have no such thing."""
+    schema = dict(parameter["schema"])
+    kinds = [one for one in schema.pop("anyOf", ()) if one != {"type": "null"}]
+    return parameter | {"schema": schema | (kinds[0] if kinds else {})}
 
 
 def _body(request: dict[str, Any], form: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:

@@ -69,11 +69,11 @@ _DESCRIPTIONS = {
     401: "No token, or not a valid one",
     403: "Not with this token, or a plugin refused it",
     404: "There is no such thing for this token",
-    409: "It does not fit what is there already",
+    409: "It does not fit what is there already: the job is over, or an Idempotency-Key stands for another request",
     413: "Too large",
     415: "Not a media type that is taken",
     416: "The range begins behind the end",
-    422: "Values do not fit, or an Idempotency-Key was used for something else",
+    422: "Values do not fit",
     429: "Too much of it",
     503: "Not now",
 }

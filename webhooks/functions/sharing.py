@@ -36,7 +36,8 @@ MOST_STREAMS, MOST_STREAMS_OF_ONE = 256, 8
 class Sharing:
     """Everything that serves requests. is_ending: whether the server is about to stop, which waits for no stream.
 
-    body_bytes: the largest body.
+    body_bytes: the largest body. has_callbacks: whether result webhooks can be asked for. alive_seconds: after so long
+    without an event a stream says that it is there.
     """
 
     pool: Pool
@@ -45,6 +46,8 @@ class Sharing:
     viewer: Viewer
     feed: JobFeed
     body_bytes: int
+    has_callbacks: bool
+    alive_seconds: float
     is_ending: Callable[[], bool]
     _streams: Counter[int] = field(default_factory=Counter)
 

@@ -17,7 +17,6 @@ from runtime.functions.job_errors import code_of
 from runtime.functions.views import PUBLIC, progress_view
 from webhooks.functions.sharing import LOOK_SECONDS, Sharing
 
-ALIVE_SECONDS = 15.0
 RETRY_MILLISECONDS = 2000
 
 _STATES: dict[str, State] = {state: state for state in PUBLIC if state != "delivered"}
@@ -59,10 +58,10 @@ async def follow(shared: Sharing, token: Token, job_id: int, seen: int) -> Async
                 shown = said
                 yield _written("progress", progress.model_dump())
                 spoke_at = clock()
-            if clock() - spoke_at >= ALIVE_SECONDS:
+            if clock() - spoke_at >= shared.alive_seconds:
                 yield ": alive\n\n"
                 spoke_at = clock()
-            await shared.news(news, LOOK_SECONDS)
+            await shared.news(news, min(LOOK_SECONDS, shared.alive_seconds))
 
 
 def _told(event: Event) -> dict[str, Any]:
