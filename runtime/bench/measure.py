@@ -84,9 +84,11 @@ async def measure(
 ) -> None:
     """Every case on every backend: `warm_up` runs that do not count, then `runs` that do, each with a fresh seed.
 
-    unloads: the server lets go of its weights before each case, so that the first warm-up shows what loading costs.
+    unloads: the server lets go of its weights before each case, so that the first warm-up shows what loading costs;
+    without a warm-up it does not.
     What fails is noted, and the others go on. Cancelling stops what runs on the backend; the notebook keeps the rest.
     """
+    unloads = unloads and warm_up > 0
     for config in backends:
         backend = Backend(config, anon_dir)
         try:

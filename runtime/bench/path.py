@@ -8,7 +8,7 @@ import io
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -18,7 +18,7 @@ from PIL import Image
 from runtime.api import Graph, VeilrunError
 from runtime.bench.record import Part, PathCost
 from runtime.bench.turns import Work, taking_turns
-from runtime.comfyui import BackendError, OutputFile, Prompt, fetch, forget, run_prompt
+from runtime.comfyui import BackendError, Prompt, cancel, fetch, forget, run_prompt
 from runtime.comfyui.events import Event
 from runtime.registry import BackendConfig
 from runtime.scheduler.fleet import Backend
@@ -28,6 +28,7 @@ ROUND_TRIPS = 20
 MEGABYTE = 1024 * 1024
 FILE_MEGABYTES = 8.0
 OUTPUT = "preview"
+CANCEL_SECONDS = 5.0
 
 ROUND_TRIP, FIRST_EVENT, UP, DOWN = "small request", "submit to first event", "upload", "download"
 
@@ -54,14 +55,17 @@ class _Way:
 
     backend: Backend
     megabytes: float
+    trips: list[float] = field(default_factory=list)
     ups: list[float] = field(default_factory=list)
     events: list[float] = field(default_factory=list)
     downs: list[float] = field(default_factory=list)
-    file: OutputFile | None = None
     failure: str | None = None
 
     async def ask(self) -> None:
+        """Raises: BackendError."""
+        started = time.perf_counter()
         await self.backend.client.prompt_info()
+        self.trips.append(time.perf_counter() - started)
 
     async def carry(self) -> None:
         """A picture up, a prompt with it, and back. Raises: BackendError."""
@@ -86,27 +90,34 @@ class _Way:
                 started = time.perf_counter()
                 output = await fetch(client, file, lanes=client.download_lanes)
                 self.downs.append(len(output.content) / MEGABYTE / (time.perf_counter() - started))
+        except asyncio.CancelledError:
+            await cancel(client, prompt.prompt_id, patience_seconds=CANCEL_SECONDS)
+            raise
         finally:
             await forget(client, (prompt.prompt_id,), are_over=True)
 
 
 async def measure_paths(
     backends: Sequence[BackendConfig],
+    keep: Callable[[Sequence[PathCost]], None],
     *,
     rounds: int,
     megabytes: float = FILE_MEGABYTES,
     anon_dir: Path = NOWHERE,
-) -> list[PathCost]:
-    """The cost of the way to each backend, all taking turns. One that fails has its reason, and the others go on."""
+) -> None:
+    """Measure the way to each backend, all taking turns. One that fails has its reason, and the others go on.
+
+    keep: gets the costs at the end, also if that comes by cancelling.
+    """
     ways = [_Way(Backend(config, anon_dir), megabytes) for config in backends]
     try:
         await asyncio.gather(*(way.backend.warm() for way in ways))
-        trips = await taking_turns(ROUND_TRIPS, {way.backend.name: _noting(way, way.ask) for way in ways})
+        await taking_turns(ROUND_TRIPS, {way.backend.name: _noting(way, way.ask) for way in ways})
         await taking_turns(rounds, {way.backend.name: _noting(way, way.carry) for way in ways})
     finally:
+        keep([_cost(way) for way in ways])
         for way in ways:
             await way.backend.close()
-    return [_cost(way, trips[way.backend.name]) for way in ways]
 
 
 def _noting(way: _Way, work: Work) -> Work:
@@ -122,9 +133,9 @@ def _noting(way: _Way, work: Work) -> Work:
     return noted
 
 
-def _cost(way: _Way, trips: Sequence[float]) -> PathCost:
+def _cost(way: _Way) -> PathCost:
     found = (
-        _part(ROUND_TRIP, "ms", [] if way.failure and not way.ups else [1000 * trip for trip in trips]),
+        _part(ROUND_TRIP, "ms", [1000 * trip for trip in way.trips]),
         _part(FIRST_EVENT, "ms", [1000 * event for event in way.events]),
         _part(UP, "MB/s", way.ups),
         _part(DOWN, "MB/s", way.downs),

@@ -157,14 +157,14 @@ async def _measure(
             notebook,
             runs=runs,
             warm_up=warm_up,
-            unloads=not keep_weights and warm_up > 0,
+            unloads=not keep_weights,
             anon_dir=anon_dir,
             on_run=tell,
         )
 
 
 async def _paths(backends: Sequence[BackendConfig], notebook: Notebook, rounds: int, anon_dir: Path) -> None:
-    notebook.paths(await measure_paths(backends, rounds=rounds, anon_dir=anon_dir))
+    await measure_paths(backends, notebook.paths, rounds=rounds, anon_dir=anon_dir)
     notebook.is_complete = True
 
 

@@ -22,8 +22,8 @@ from runtime.scheduler.health import Card, cards_of, doubt_of
 from runtime.settings import Settings
 from runtime.transport import Transport, open_transport
 
-SECONDS = 90.0
-"""For everything about one backend: a first circuit may take a minute."""
+SECONDS = {"direct": 25.0, "anon": 90.0}
+"""For everything about one backend, by its transport: a first circuit may take a minute."""
 
 TRIES = 3
 GATE_HEADER = "Veilrun-Gate"
@@ -90,7 +90,7 @@ async def _look(deployment: Deployment, config: BackendConfig) -> _Look:
     transport = open_transport(config.transport, anon_dir=deployment.settings.anon_dir)
     catalogue: Catalogue | None = None
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(SECONDS[config.transport]):
             client = ComfyClient(config.name, config.url, transport)
             lines += await _answer(config, client)
             headers = await _headers(deployment, config, transport)
@@ -98,7 +98,7 @@ async def _look(deployment: Deployment, config: BackendConfig) -> _Look:
                 lines.append(_gate(config, headers))
             catalogue = Catalogue.parse(await client.object_info())
     except TimeoutError:
-        lines.append(_away(config, f"no answer within {SECONDS:g} s"))
+        lines.append(_away(config, f"no answer within {SECONDS[config.transport]:g} s"))
     except PathAway as error:
         lines.append(warning(_subject(config), f"not reached: {error.message}", "start anon, then look again"))
     except BackendMisconfigured as error:

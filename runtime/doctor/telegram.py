@@ -1,5 +1,6 @@
 """Whether Telegram knows the bot, and delivers its updates here."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from runtime.settings import Settings
 
 SUBJECT = "telegram"
 SET = "run `veilrun webhook set`"
+SECONDS = {"direct": 20.0, "anon": 65.0}
 MANY_PENDING = 50
 FRESH_SECONDS = 900.0
 """An error so old, with nothing waiting, is over."""
@@ -30,9 +32,12 @@ async def check_telegram(deployment: Deployment) -> list[Line]:
     if settings.telegram_bot_token is None:
         return [ok(SUBJECT, "not asked: there is no token")]
     try:
-        async with open_gateway(settings) as gateway:
+        async with open_gateway(settings) as gateway, asyncio.timeout(SECONDS[settings.telegram_via]):
             name = await gateway.username()
             webhook = await gateway.webhook()
+    except TimeoutError:
+        text = f"no answer within {SECONDS[settings.telegram_via]:g} s"
+        return [fault(SUBJECT, text, "look at this machine's way to it; TELEGRAM_API_URL names the server")]
     except TokenRefused:
         cure = "copy the token from BotFather again; a bot that was revoked there has a new one"
         return [fault(SUBJECT, "it does not know this bot: TELEGRAM_BOT_TOKEN is refused", cure)]

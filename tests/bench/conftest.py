@@ -1,6 +1,5 @@
 """A registry of the shipped commands, and records of benchmarks that never were."""
 
-
 import pytest
 
 from runtime.bench import Machine, Measurement, Record, Run

@@ -1,5 +1,6 @@
 """What the way to a backend costs, straight and through a SOCKS proxy in the place of anon's."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from runtime.anon.address import HiddenAddress
 from runtime.anon.state import AnonState, write_state
-from runtime.bench import measure_paths
+from runtime.bench import PathCost, measure_paths
 from runtime.bench.path import noise_picture, path_rows, path_titles
 from runtime.bench.turns import taking_turns
 from runtime.gate.server import running_gate
@@ -31,7 +32,8 @@ async def test_the_same_server_is_measured_both_ways(comfyui: SandboxComfyUI, tm
         state = AnonState(("127.0.0.1", socks.port), ("127.0.0.1", 1), "0.4.9.11-live", 100, "Done")
         write_state(tmp_path, state)
         ways = [config_of(comfyui, "straight"), BackendConfig("hidden", f"http://{HIDDEN}", transport="anon")]
-        costs = await measure_paths(ways, rounds=2, megabytes=0.5, anon_dir=tmp_path)
+        costs: list[PathCost] = []
+        await measure_paths(ways, costs.extend, rounds=2, megabytes=0.5, anon_dir=tmp_path)
 
     assert [(cost.backend, cost.transport, cost.failure) for cost in costs] == [
         ("straight", "direct", None),
@@ -49,12 +51,27 @@ async def test_the_same_server_is_measured_both_ways(comfyui: SandboxComfyUI, tm
 
 async def test_a_backend_that_is_away_has_its_reason_and_the_other_its_figures(comfyui: SandboxComfyUI) -> None:
     ways = [config_of("http://127.0.0.1:1", "away"), config_of(comfyui, "there")]
-    away, there = await measure_paths(ways, rounds=1, megabytes=0.1)
+    costs: list[PathCost] = []
+    await measure_paths(ways, costs.extend, rounds=1, megabytes=0.1)
+    away, there = costs
 
     assert away.failure
     assert away.parts == ()
     assert len(there.parts) == 4
     assert path_rows([away, there])[0][1::2] == ["–", "–"]
+
+
+async def test_stopping_keeps_the_figures_there_are(comfyui: SandboxComfyUI) -> None:
+    comfyui.faults.hold = {"preview"}
+    costs: list[PathCost] = []
+    measuring = asyncio.create_task(measure_paths([config_of(comfyui)], costs.extend, rounds=1, megabytes=0.1))
+    await comfyui.wait_for(lambda server: bool(server.held))
+    measuring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await measuring
+
+    assert [part.what for part in costs[0].parts] == ["small request", "upload"]
+    await comfyui.wait_for(lambda server: server.running is None)
 
 
 def test_a_picture_of_noise_is_as_large_as_asked_and_new_each_time() -> None:
