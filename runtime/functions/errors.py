@@ -157,9 +157,9 @@ class TooManyJobs(Refused):
 
 
 class TooManyStreams(Refused):
-    """Too many event streams are open."""
+    """Too many event streams, waiting requests and uploads are open."""
 
-    status, code, title = 429, "too_many_streams", "Too many event streams"
+    status, code, title = 429, "too_many_streams", "Too many event streams or uploads"
 
 
 class TooMuchKept(Refused):

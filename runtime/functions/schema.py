@@ -38,12 +38,13 @@ def request_schema(command: Command, *, has_callbacks: bool = True) -> dict[str,
     required = ["arguments"] if properties["arguments"]["required"] else []
     if command.variants:
         meanings = "; ".join(f"{variant.name}: {variant.summary}" for variant in command.variants)
-        properties["variant"] = {"enum": [variant.name for variant in command.variants], "description": meanings}
+        names = [variant.name for variant in command.variants]
+        properties["variant"] = {"enum": [*names, None], "description": meanings}
     if wanted is not None:
         properties["images"] = images_schema(wanted.low, wanted.high)
         properties["images"]["description"] = wanted.summary
         required += ["images"] if wanted.low else []
-    properties |= options(has_callbacks)
+    properties |= json_options(has_callbacks)
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
@@ -111,6 +112,14 @@ def images_schema(low: int, high: int) -> dict[str, Any]:
 def options(has_callbacks: bool) -> dict[str, Any]:
     """What every function takes beside its arguments."""
     return {name: schema for name, schema in _OPTIONS.items() if has_callbacks or name != "callback_url"}
+
+
+def json_options(has_callbacks: bool) -> dict[str, Any]:
+    """The same in JSON, where null is nothing."""
+    found = options(has_callbacks)
+    if has_callbacks:
+        found["callback_url"] = found["callback_url"] | {"type": ["string", "null"]}
+    return found
 
 
 _OPTIONS: Mapping[str, Any] = {

@@ -113,8 +113,10 @@ async def test_a_token_has_so_many_streams_at_a_time(service: Service, token: st
             await until(answer, b'"queued"')
         refused = await service.get(f"/jobs/{job_id}/events", token)
         asked = await service.ask(token, params={"wait": "30"})
+        upload = await service.post("/artifacts", token, data=b"a" * 2**19, headers={"Content-Type": "image/png"})
 
     assert (refused.status, refused.code) == (429, "too_many_streams")
+    assert (upload.status, upload.code) == (429, "too_many_streams")
     assert asked.status == 202  # it is a job all the same, only nobody waits for it
 
     async def is_open_again() -> bool:

@@ -100,6 +100,13 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert from_json(flux, {"arguments": {"prompt": "a", "steps": 4.0}}).given["steps"] == 4
 
 
+def test_null_is_nothing_where_it_may_stand() -> None:
+    wanted = from_json(flux, PLAIN | {"variant": None, "callback_url": None})
+
+    assert (wanted.arguments.variant, wanted.callback_url) == (None, None)
+    assert wanted.digest == from_json(flux, PLAIN).digest
+
+
 def test_a_picture_may_come_as_a_data_url() -> None:
     wanted = from_json(qwen, PLAIN | {"images": [{"base64": "data:image/png;base64,aGFsbG8="}]})
 

@@ -58,10 +58,11 @@ async def upload_artifact(request: Request, token: Invoking, shared: Shared) -> 
     kind = media_type(request)
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise unsupported(kind, "image/…", "application/octet-stream")
-    content = await whole(request, min(IMAGE_BYTES, shared.body_bytes))
-    found = await looked_at(content, token.id)
-    async with shared.pool.connection() as connection:
-        view = artifact_view(await store(connection, found, content))
+    with shared.receiving(token, request):
+        content = await whole(request, min(IMAGE_BYTES, shared.body_bytes))
+        found = await looked_at(content, token.id)
+        async with shared.pool.connection() as connection:
+            view = artifact_view(await store(connection, found, content))
     return JSONResponse(view.model_dump(mode="json"), 201, {"Location": view.url})
 
 

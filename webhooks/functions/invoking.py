@@ -114,8 +114,9 @@ async def invoke_function(
 ) -> Response:
     """Ask for a job. With `wait` the answer is held back for so long, and is 200 if the job is over by then."""
     loaded = resolved(shared.live.current, token, command)
-    wanted = await _wanted(request, shared, loaded.command)
-    invoked = await shared.invoker.invoke(token, wanted, idempotency_key)
+    with shared.receiving(token, request):
+        wanted = await _wanted(request, shared, loaded.command)
+        invoked = await shared.invoker.invoke(token, wanted, idempotency_key)
     if wait > 0:
         await _until_over(shared, token, invoked.job_id, wait)
     return await _answer(shared, token, invoked)

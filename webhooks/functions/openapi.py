@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from runtime.api import Command, ImageInput, Parameter, Seed, Size, Text
 from runtime.functions import PATH
-from runtime.functions.schema import images_schema, options, parameter_schema, request_schema
+from runtime.functions.schema import images_schema, json_options, options, parameter_schema, request_schema
 from webhooks.functions.problems import FaultModel, Problem
 
 GENERIC = "/functions/{command}"
@@ -126,10 +126,10 @@ def _written(parameter: Parameter) -> dict[str, Any]:
 def _any_request(has_callbacks: bool) -> dict[str, Any]:
     properties = {
         "arguments": {"type": "object", "description": "by parameter name, see `request_schema` of the function"},
-        "variant": {"type": "string"},
+        "variant": {"type": ["string", "null"]},
         "images": images_schema(0, 64),
     }
-    return {"type": "object", "properties": properties | options(has_callbacks), "additionalProperties": False}
+    return {"type": "object", "properties": properties | json_options(has_callbacks), "additionalProperties": False}
 
 
 def _any_form(has_callbacks: bool) -> dict[str, Any]:

@@ -29,7 +29,10 @@ ENDING_SECONDS = 0.5
 """How often it is asked whether the server is about to stop."""
 
 MOST_STREAMS, MOST_STREAMS_OF_ONE = 256, 8
-"""Event streams and waiting requests of one process at a time, of all tokens and of one."""
+"""Event streams, waiting requests and large bodies of one process at a time, of all tokens and of one."""
+
+LARGE_BYTES = 256 * 1024
+"""A body of more, or of nobody knows how much, counts as large: they are held in memory."""
 
 
 @dataclass
@@ -59,7 +62,8 @@ class Sharing:
         """Raises: TooManyStreams."""
         if self.is_full(token):
             raise TooManyStreams(
-                f"a token may have {MOST_STREAMS_OF_ONE} event streams and waiting requests open", retry_seconds=5
+                f"a token may have {MOST_STREAMS_OF_ONE} event streams, waiting requests and uploads at a time",
+                retry_seconds=5,
             )
 
     @contextmanager
@@ -70,6 +74,17 @@ class Sharing:
             yield
         finally:
             self._streams[token.id] -= 1
+
+    @contextmanager
+    def receiving(self, token: Token, request: Request) -> Iterator[None]:
+        """While the body is read and worked on. Raises: TooManyStreams."""
+        length = request.headers.get("content-length", "")
+        if length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= LARGE_BYTES:
+            yield
+            return
+        self.check_room(token)
+        with self.streaming(token):
+            yield
 
     async def news(self, event: asyncio.Event, seconds: float) -> None:
         """Return when the event is set, after so many seconds, or when the server is about to stop."""
