@@ -146,7 +146,7 @@ def web_application(
                 sync=partial(sync_registry, pool),
                 on_change=[introduction.renew],
                 folder=settings.plugins_dir,
-            seen=seen,
+                seen=seen,
             )
             tasks = [
                 asyncio.create_task(sweeper.run(), name="sweeper"),
