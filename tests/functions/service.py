@@ -166,8 +166,8 @@ async def served(dsn: str, folder: Path, registry: str = REGISTRY, **settings: A
         finally:
             service.is_ending = True
             await service.session.close()
-            await asyncio.sleep(0.01)  # until the server has seen that nobody is there any more
-            await server.shutdown()
+            server.servers[0].close()
+            await server.lifespan.shutdown()
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None: ...
