@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from db.reports import command_versions
+from runtime.cli import plugin_new
 from runtime.cli.database import ask
 from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
 from runtime.registry import configured_registry
 from runtime.registry.edit import set_enabled
 from runtime.settings import read_settings
 
-app = Commands(help="List plugins, check them and the registry file.")
+app = Commands(help="List plugins, check them and the registry file; make a new one.")
+plugin_new.add_to(app)
 
 
 @app.command("list", epilog="Example: veilrun plugins list --json")

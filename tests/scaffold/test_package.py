@@ -1,0 +1,154 @@
+"""`veilrun plugins new`: the package that it makes works at once, and what cannot be made is said."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from runtime.cli import app
+from runtime.scaffold import NewPlugin, ScaffoldFailed, analyse, write_package
+from tests.scaffold.test_analysis import TEXT_TO_IMAGE, node
+
+RUFF = Path(sys.executable).with_name("ruff")
+MYPY = Path(sys.executable).with_name("mypy")
+
+
+def new(folder: Path, *options: str, graph: object = TEXT_TO_IMAGE) -> "Result":
+    file = folder / "from.json"
+    file.write_text(json.dumps(graph), encoding="utf-8")
+    return Result(CliRunner().invoke(app, ["plugins", "new", *options, "--from", str(file), "--into", str(folder)]))
+
+
+class Result:
+    def __init__(self, ran) -> None:
+        self.status = ran.exit_code
+        self.output = ran.output
+        self.error = ran.exception
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("new")
+    two_pictures = {
+        **TEXT_TO_IMAGE,
+        "5": node("VAEEncode", pixels=["12", 0], vae=["4", 2]),
+        "10": node("LoadImage", image="example.png"),
+        "11": node("LoadImage", image="example.png"),
+        "12": node("AcmeBlend", first=["10", 0], second=["11", 0], amount=0.5),
+    }
+    result = new(folder, "acme-blend", graph=two_pictures)
+    assert result.status == 0, result.output
+    return folder / "acme-blend"
+
+
+@pytest.mark.slow
+def test_it_passes_its_own_tests_at_once(made: Path) -> None:
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p runtime.testing.plugin"}
+
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=made,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+    assert "2 passed" in run.stdout or "3 passed" in run.stdout, run.stdout + run.stderr
+
+
+def test_its_style_and_types_are_as_we_would_have_them(made: Path) -> None:
+    for command in ([RUFF, "check", "."], [RUFF, "format", "--check", "."], [MYPY]):
+        run = subprocess.run([str(part) for part in command], cwd=made, capture_output=True, text=True, timeout=100)
+        assert run.returncode == 0, run.stdout
+
+
+def test_everything_is_there_that_a_package_needs(made: Path) -> None:
+    files = {str(file.relative_to(made)) for file in made.rglob("*") if file.is_file() and "cache" not in str(file)}
+
+    assert files >= {
+        ".github/workflows/test.yml",
+        ".gitignore",
+        "CHANGELOG.md",
+        "README.md",
+        "acme_blend/__init__.py",
+        "acme_blend/py.typed",
+        "acme_blend/workflow.json",
+        "pyproject.toml",
+        "tests/test_blend.py",
+        "tests/golden/test_its_graph_is_the_one_that_was_looked_at.json",
+    }
+    assert "python-version: ${{ matrix.python }}" in (made / ".github/workflows/test.yml").read_text(encoding="utf-8")
+    readme = (made / "README.md").read_text(encoding="utf-8")
+    assert "acme-blend: {enabled: true}" in readme
+    assert "where these are from is not known: toy.safetensors" in readme
+    assert "2 pictures are loaded" in readme
+
+
+def test_what_was_found_is_shown(tmp_path: Path) -> None:
+    result = new(tmp_path, "acme-cat")
+
+    assert result.status == 0
+    for words in (
+        "prompt",
+        "positive.text",
+        "a cat",
+        "832×1216",
+        "SaveImage",
+        "toy.safetensors",
+        "checkpoints",
+        "/cat is in",
+    ):
+        assert words in result.output
+
+
+def test_the_same_as_json(tmp_path: Path) -> None:
+    told = json.loads(new(tmp_path, "acme-cat", "--json").output)
+
+    assert told["command"] == "cat"
+    assert {binding["name"] for binding in told["bindings"]} >= {"prompt", "seed"}
+
+
+def test_where_models_are_from_is_taken_from_the_editor_s_own_notes(tmp_path: Path) -> None:
+    analysis = analyse(TEXT_TO_IMAGE)
+    links = {"toy.safetensors": "https://example.org/toy.safetensors"}
+
+    folder = write_package(NewPlugin.named("acme-cat", analysis, links=links), tmp_path)
+
+    assert "https://example.org/toy.safetensors" in (folder / "acme_cat" / "__init__.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("Acme Upscale",), "is no name of a package; use small letters, digits and -, like acme-upscale"),
+        (("acme-help",), "/help is taken by veilrun itself; choose another one: --command NAME"),
+        (("acme-flux",), "/flux is taken by veilrun itself"),
+        (("acme-x", "--command", "Big Cat"), "Telegram takes 1 to 32 of a-z, 0-9 and _: --command NAME"),
+    ],
+)
+def test_a_name_that_will_not_do_is_refused_with_what_will(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    result = new(tmp_path, *options)
+
+    assert isinstance(result.error, ScaffoldFailed)
+    assert said in str(result.error)
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "acme-cat").mkdir()
+    (tmp_path / "acme-cat" / "mine.txt").write_text("mine", encoding="utf-8")
+
+    result = new(tmp_path, "acme-cat")
+
+    assert "is there already; choose another name, or another folder with --into" in str(result.error)
+    assert os.listdir(tmp_path / "acme-cat") == ["mine.txt"]
+
+
+def test_a_workflow_that_is_not_there_is_said(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app, ["plugins", "new", "acme-cat", "--from", str(tmp_path / "none.json")])
+
+    assert "cannot be read" in str(ran.exception)
