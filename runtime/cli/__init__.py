@@ -13,7 +13,7 @@ from psycopg import OperationalError
 
 from db.errors import DatabaseError
 from runtime.api import VeilrunError
-from runtime.cli import anon, backends, database, jobs, plugins, serve, tokens, webhook
+from runtime.cli import anon, backends, database, jobs, plugins, serve, tokens, webhook, workflow
 from runtime.cli.bench import add_to as add_bench
 from runtime.cli.console import add_to as add_console
 from runtime.cli.doctor import add_to as add_doctor
@@ -31,6 +31,7 @@ app = Commands(
     epilog="Example: veilrun demo",
 )
 app.add_typer(plugins.app, name="plugins", epilog="Example: veilrun plugins list")
+app.add_typer(workflow.app, name="workflow", epilog="Example: veilrun workflow check graph.json")
 app.add_typer(jobs.app, name="jobs", epilog="Example: veilrun jobs list --state running")
 app.add_typer(backends.app, name="backends", epilog="Example: veilrun backends list")
 app.add_typer(tokens.app, name="tokens", epilog="Example: veilrun tokens list")
