@@ -24,7 +24,7 @@ class Project:
 
     def pytest(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run its tests in a process of their own, as the author does."""
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+        command = [str(Path(sys.executable).with_name("pytest")), "-q", "-p", "no:cacheprovider", *options]
         inherited = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
         return subprocess.run(
             command, cwd=self.root, env={**inherited, **environment}, capture_output=True, text=True, timeout=100
