@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -48,7 +49,7 @@ FACTS = """
 def look(dsn: str) -> ServerFacts:
     """Ask the server at `dsn`. Raises: psycopg.OperationalError if it does not answer."""
     with psycopg.connect(named(dsn, "doctor"), autocommit=True) as connection:
-        facts = connection.execute(FACTS).fetchone()
+        facts: tuple[Any, ...] | None = connection.execute(FACTS).fetchone()
         asked_at = time.time()
         clock = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
         answered_at = time.time()

@@ -63,7 +63,8 @@ async def date_of(api_url: str, anon_dir: Path | None = None) -> str | None:
     silence_url_logs()
     seconds = CONNECT_SECONDS if anon_dir is None else ANON_CONNECT_SECONDS
     async with httpx.AsyncClient(timeout=seconds, **_way(api_url, anon_dir)) as client:
-        return (await client.head(api_url)).headers.get("Date")
+        date: str | None = (await client.head(api_url)).headers.get("Date")
+        return date
 
 
 def _way(api_url: str, anon_dir: Path | None) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
 from psycopg import AsyncConnection
 
+from db import backup as backups
 from db import migrate
 from db.embedded import resolve_database
 from runtime.cli.output import AsJson, Commands, print_json, screen
@@ -66,6 +68,37 @@ def status(as_json: AsJson = False) -> None:
         for name in found.pending:
             screen.print(f"pending  {name}")
     raise typer.Exit(1 if found.pending else 0)
+
+
+@app.command(epilog="Example: veilrun db backup /var/backups/veilrun-2026-11-23.dump")
+def backup(
+    file: Annotated[Path, typer.Argument(help="File to write, for its owner alone.")],
+    without_media: Annotated[
+        bool, typer.Option("--without-media", help="Leave out the contents of pictures and videos.")
+    ] = False,
+) -> None:
+    """Save the whole database in a file, while everything runs.
+
+    It holds prompts and, without --without-media, pictures: keep it as you keep the database.
+    """
+    with database(read_settings()) as dsn:
+        size = backups.backup(dsn, file, without_media=without_media)
+    screen.print(f"{size / 1e6:.1f} MB are in {file}", markup=False, soft_wrap=True)
+
+
+@app.command(epilog="Example: veilrun db restore /var/backups/veilrun-2026-11-23.dump")
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `veilrun db backup` wrote.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace what the database holds.")] = False,
+) -> None:
+    """Put a backup in the place of the database, all of it or nothing; then bring its schema up to date.
+
+    Stop every process of veilrun first. A database that holds something is refused.
+    """
+    with database(read_settings()) as dsn:
+        backups.restore(dsn, file, force=force)
+        migrate.upgrade(dsn)
+    screen.print(f"{file} is restored", markup=False, soft_wrap=True)
 
 
 app.registered_commands[0].name = "migrate"
