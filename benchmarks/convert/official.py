@@ -21,7 +21,7 @@ EXPORT = """async (document) => {
     const quietly = {showMissingNodesDialog: false, showMissingModelsDialog: false};
     await app.loadGraphData(document, true, false, null, quietly);
     const {output} = await app.graphToPrompt();
-    return output;
+    return JSON.stringify(output);
 }"""
 
 
@@ -33,7 +33,9 @@ def exported(server: str, files: Sequence[Path]) -> Iterator[tuple[Path, dict[st
             page = _opened(browser.new_page(), server)
             for file in files:
                 try:
-                    graph: dict[str, Any] = page.evaluate(EXPORT, json.loads(file.read_text(encoding="utf-8")))
+                    graph: dict[str, Any] = json.loads(
+                        page.evaluate(EXPORT, json.loads(file.read_text(encoding="utf-8")))
+                    )
                     yield file, graph
                 except Exception as error:  # noqa: BLE001 - whatever a page throws is told beside the file
                     yield file, str(error).splitlines()[0]

@@ -20,7 +20,7 @@ from runtime.workflow import WorkflowUnreadable, check, convert, is_ui_format
 from runtime.workflow.convert import left_out
 from runtime.workflow.description import Descriptions
 from runtime.workflow.reading import read_document
-from runtime.workflow.shipped import shipped_descriptions
+from runtime.workflow.shipped import compact, shipped_descriptions
 
 app = Commands(help="Convert ComfyUI workflows to API format, and check them.")
 
@@ -84,9 +84,8 @@ def save_catalog(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write; .gz packs it.")],
 ) -> None:
     """Save what a ComfyUI says of its nodes, to convert and check without it."""
-    kept = ("input", "input_order", "output", "output_node")
-    entries = {name: {key: entry[key] for key in kept if key in entry} for name, entry in _asked(backend).items()}
-    text = json.dumps(entries, sort_keys=True, separators=(",", ":")).encode()
+    entries = compact(_asked(backend))
+    text = json.dumps(entries, separators=(",", ":")).encode()
     output.write_bytes(gzip.compress(text, 9, mtime=0) if output.suffix == ".gz" else text)
     screen.print(f"{len(entries)} node classes are in {output}", markup=False, soft_wrap=True)
 

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 COMBO = "COMBO"
+MATCHING = "COMFY_MATCHTYPE_V3"
+"""A slot that takes the type of what it is linked to."""
+
+DYNAMIC_CHOICE = "COMFY_DYNAMICCOMBO_V3"
+"""A choice whose options bring inputs of their own, named `choice.input`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +80,24 @@ def _parse_class(name: str, entry: Mapping[str, Any]) -> NodeClass:
         for group in ("required", "optional")
         for key, spec in (entry["input"].get(group) or {}).items()
     }
-    outputs = tuple(COMBO if isinstance(kind, list) else str(kind) for kind in entry.get("output") or ())
+    outputs = tuple(_output_type(kind) for kind in entry.get("output") or ())
     return NodeClass(name, inputs, outputs, bool(entry.get("output_node")))
+
+
+def _output_type(kind: Any) -> str:
+    if isinstance(kind, list):
+        return COMBO
+    return "*" if kind == MATCHING else str(kind)
 
 
 def _parse_input(name: str, spec: Any, *, required: bool) -> InputSpec:
     """Old shape of a choice: `[[options…], {…}]`. New shape (V3): `["COMBO", {"options": […]}]`, or with `remote`."""
     kind, details = _split(spec)
     listed = kind if isinstance(kind, list) else details.get("options") if kind == COMBO else None
+    if kind == DYNAMIC_CHOICE:
+        listed = [option["key"] for option in details.get("options") or () if "key" in option]
+    if kind == MATCHING:
+        kind = str((details.get("template") or {}).get("allowed_types", "*"))
     if any(key.endswith("_upload") and details[key] for key in details):
         listed = None
     return InputSpec(

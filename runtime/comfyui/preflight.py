@@ -170,6 +170,8 @@ class _Check:
         wrong = next((item for item in chosen if item not in options), None)
         if wrong is None:
             return None
+        if not options and not str(wrong).lower().endswith(MODEL_SUFFIXES):
+            return None  # the node makes its own, such as CustomCombo
         required = self._models.get(base_name(wrong)) if isinstance(wrong, str) else None
         if required is not None or (isinstance(wrong, str) and wrong.lower().endswith(MODEL_SUFFIXES)):
             return self._missing_model(node, spec, str(wrong), required)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from runtime.api import Graph, VeilrunError
-from runtime.workflow.description import EDITOR_ONLY, Descriptions, inputs_of, widgets_of
-from runtime.workflow.editor import Link, Node, Scope, scope_of
+from runtime.workflow.description import Descriptions, UnknownOption, inputs_of, laid_out
+from runtime.workflow.editor import Link, Node, Scope, fits, scope_of
 
 MUTED, BYPASSED = 2, 4
 NOTES = ("Note", "MarkdownNote")
@@ -133,13 +133,15 @@ class _Converter:
             return {name: value for name, value in node.values.items() if name in known}
         if entry is None:
             return self._by_input_names(place, node)
-        given = list(node.values)
-        values: dict[str, Any] = dict(EDITOR_ONLY.get(node.type, {}))
-        position = 0
-        for widget in widgets_of(entry):
-            values[widget.name] = given[position] if position < len(given) else widget.default
-            position += 1 + widget.extra
-        return values
+        grown = [str(given.get("name", "")) for given in node.inputs]
+        try:
+            values = laid_out(entry, node.values, grown)
+        except UnknownOption as error:
+            raise CannotConvert(
+                f"node {place.name(node)} ({node.title}) is newer than the description of {node.type} here: {error};"
+                f" name the ComfyUI that it is from with --backend, or its /object_info with --catalog"
+            ) from error
+        return {name: {"__value__": value} if isinstance(value, list) else value for name, value in values.items()}
 
     def _by_input_names(self, place: _Place, node: Node) -> dict[str, Any]:
         """The values of a class that is not described, as far as the workflow itself names its widgets."""
@@ -187,7 +189,7 @@ class _Converter:
         onward = outer.scope.link_to(node, slot) if slot is not None else None
         if onward is not None:
             return self._origin(outer, onward, wanted, seen)
-        return self._promoted(place, node, name)
+        return self._promoted(place, node, name) or self._inner(place, link.slot)
 
     def _promoted(self, place: _Place, node: Node, name: str) -> Source:
         """The value that a subgraph's node has for an input that is a widget inside."""
@@ -198,13 +200,25 @@ class _Converter:
             return Literal_(node.values[names.index(name)])
         return None
 
+    def _inner(self, place: _Place, entry: int) -> Source:
+        """The value of the first widget inside that a subgraph's input leads to: its other targets have it too."""
+        found = place.scope.widget_behind(entry)
+        if found is None:
+            return None
+        target, name = found
+        values = {} if target.type in self._subgraphs else self._widget_values(place, target)
+        return Literal_(values[name]) if name in values else None
+
     def _through_bypassed(
         self, place: _Place, node: Node, slot: int, wanted: str, seen: set[tuple[str, int]]
     ) -> Source:
+        """As getBypassSlotIndex: the input opposite the output if it fits, else one of its type, else one that fits."""
         kinds = [str(given.get("type", "*")) for given in node.inputs]
         kind = node.output_type(slot) or wanted
-        same = [slot] if slot < len(kinds) and kinds[slot] == kind else []
-        for number in same or [number for number, one in enumerate(kinds) if one == kind][:1]:
+        opposite = [slot] if slot < len(kinds) and fits(kinds[slot], kind) else []
+        same = [number for number, one in enumerate(kinds) if one == kind]
+        fitting = [number for number, one in enumerate(kinds) if fits(one, kind)]
+        for number in (opposite + same + fitting)[:1]:
             onward = place.scope.link_to(node, number)
             return self._origin(place, onward, wanted, seen) if onward else None
         return None

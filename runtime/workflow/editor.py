@@ -4,7 +4,7 @@ Version 0.4 writes links as lists, version 1 and subgraphs as objects. -10 and -
 inputs and outputs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,23 +68,63 @@ class Scope:
 
     def widget_entries(self) -> list[str]:
         """The subgraph's inputs that lead to a widget inside, by name and in order."""
-        found = set()
+        return [name for slot, name in enumerate(self._entries) if self.widget_behind(slot) is not None]
+
+    def widget_behind(self, entry: int) -> tuple[Node, str] | None:
+        """The first widget that the subgraph's input `entry` leads to: its node and name."""
         for link in self.links.values():
             target = self.nodes.get(link.target)
-            if link.origin != ENTRY or target is None or link.target_slot >= len(target.inputs):
+            if (link.origin, link.slot) != (ENTRY, entry) or target is None or link.target_slot >= len(target.inputs):
                 continue
             if isinstance(target.inputs[link.target_slot].get("widget"), Mapping):
-                found.add(self.entry_name(link.slot))
-        return [name for name in self._entries if name in found]
+                return target, str(target.inputs[link.target_slot].get("name", ""))
+        return None
 
 
 def scope_of(document: Mapping[str, Any]) -> Scope:
     """The workflow's own level, with its subgraphs."""
     subgraphs: dict[str, Scope] = {}
-    definitions = document.get("definitions") or {}
-    for content in definitions.get("subgraphs") or []:
+    for content in _renumbered(document):
         subgraphs[str(content.get("id"))] = Scope(content, subgraphs)
     return Scope(document, subgraphs)
+
+
+def fits(one: str, other: str) -> bool:
+    """Whether slots of these types may be linked: `*` is any type, several are separated by commas."""
+    have, want = ({kind.strip().lower() for kind in kinds.split(",")} for kinds in (one, other))
+    return bool(have & want) or not {"*", "", "0"}.isdisjoint(have | want)
+
+
+def _renumbered(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The subgraphs, with new ids for nodes whose id is taken outside or in a subgraph before: the editor does so when
+    it opens a workflow (deduplicateSubgraphNodeIds), and exports them by these."""
+    taken = {str(node.get("id")) for node in document.get("nodes") or [] if isinstance(node, Mapping)}
+    last = int((document.get("state") or {}).get("lastNodeId") or document.get("last_node_id") or 0)
+    for content in (document.get("definitions") or {}).get("subgraphs") or []:
+        new: dict[str, int] = {}
+        for node in content.get("nodes") or []:
+            number = str(node.get("id"))
+            if number in taken:
+                last += 1
+                while str(last) in taken:
+                    last += 1
+                new[number] = last
+            taken.add(str(new.get(number, number)))
+        yield _with_ids(content, new) if new else content
+
+
+def _with_ids(content: Mapping[str, Any], new: Mapping[str, int]) -> Mapping[str, Any]:
+    def renamed(value: Any) -> Any:
+        return new.get(str(value), value)
+
+    nodes = [{**node, "id": renamed(node.get("id"))} for node in content.get("nodes") or []]
+    links = [
+        {**link, "origin_id": renamed(link.get("origin_id")), "target_id": renamed(link.get("target_id"))}
+        if isinstance(link, Mapping)
+        else [link[0], renamed(link[1]), link[2], renamed(link[3]), *link[4:]]
+        for link in content.get("links") or []
+    ]
+    return {**content, "nodes": nodes, "links": links}
 
 
 def _node(content: Any) -> Node | None:

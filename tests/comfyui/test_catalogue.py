@@ -36,7 +36,6 @@ def test_a_choice_is_read_from_the_old_shape_and_the_new(spec: Any) -> None:
         ["COMBO", {}],
         [["a.png"], {"image_upload": True}],
         ["COMBO", {"options": ["a.mp4"], "video_upload": True}],
-        ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "a"}]}],
         ["STRING", {}],
         ["BOOLEAN"],
     ],

@@ -118,6 +118,36 @@ def test_types_may_be_unions_or_anything(offered: str, wanted: str, fits: bool) 
     assert (check_graph(graph, catalogue) == ()) is fits
 
 
+@pytest.mark.parametrize(("allowed", "fits"), [("*", True), ("IMAGE,MASK", True), ("LATENT", False)])
+def test_a_slot_that_takes_the_type_of_its_link_fits_what_is_allowed_there(allowed: str, fits: bool) -> None:
+    matching = ["COMFY_MATCHTYPE_V3", {"template": {"template_id": "any", "allowed_types": allowed}}]
+    catalogue = Catalogue.parse(
+        {
+            "Source": {"input": {"required": {}}, "output": ["IMAGE"], "output_node": False},
+            "Switch": {"input": {"required": {"on_true": matching}}, "output": ["COMFY_MATCHTYPE_V3"]},
+            "Sink": {"input": {"required": {"it": ["IMAGE", {}]}}, "output": [], "output_node": True},
+        }
+    )
+    graph = {
+        "a": graphs.node("Source"),
+        "switch": graphs.node("Switch", on_true=["a", 0]),
+        "b": graphs.node("Sink", it=["switch", 0]),
+    }
+
+    assert (check_graph(graph, catalogue) == ()) is fits
+
+
+def test_the_option_of_a_dynamic_choice_is_checked_and_a_choice_without_options_takes_any() -> None:
+    format_ = ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "png", "inputs": {}}, {"key": "exr", "inputs": {}}]}]
+    inputs = {"format": format_, "own": ["COMBO", {"options": []}]}
+    catalogue = Catalogue.parse({"Save": {"input": {"required": inputs}, "output": [], "output_node": True}})
+
+    problem = _only(check_graph({"a": graphs.node("Save", format="pmg", own="mine")}, catalogue))
+
+    assert (problem.input, problem.kind) == ("format", "not_an_option")
+    assert "did you mean png?" in problem.message
+
+
 @pytest.mark.parametrize(
     ("inputs", "kind", "said"),
     [

@@ -202,12 +202,100 @@ def test_a_muted_subgraph_takes_all_of_its_inside_with_it() -> None:
     assert set(converted(workflow(node(20, "inner", [1, 1], mode=2), SAVE, subgraphs=[INNER]))) == {"3"}
 
 
+def test_the_option_of_a_dynamic_choice_brings_its_own_widgets() -> None:
+    save = node(1, "SaveImageAdvanced", ["out", "exr", "32-bit float", "linear"])
+
+    assert converted(workflow(save))["1"] == {
+        "filename_prefix": "out",
+        "format": "exr",
+        "format.bit_depth": "32-bit float",
+        "format.input_color_space": "linear",
+    }
+
+
+def test_a_group_that_grows_has_the_inputs_that_the_file_names() -> None:
+    picture = node(1, "EmptyImage", [8, 8, 1, 0], outputs=["IMAGE"])
+    batch = node(
+        2, "BatchImagesNode", inputs=[("images.image0", "IMAGE", 1), ("images.image1", "IMAGE", 2)], outputs=["IMAGE"]
+    )
+
+    graph = converted(workflow(picture, batch, links=[(1, 1, 0, 2, 0, "IMAGE"), (2, 1, 0, 2, 1, "IMAGE")]))
+
+    assert graph["2"] == {"images.image0": ["1", 0], "images.image1": ["1", 0]}
+
+
+def test_a_group_of_widgets_that_grows_takes_as_many_values_as_the_file_names() -> None:
+    talk = {
+        "input": {
+            "required": {
+                "lines": ["COMFY_AUTOGROW_V3", {"template": {"input": {"required": {"line": ["STRING", {}]}}}}],
+                "loud": ["BOOLEAN", {}],
+            }
+        },
+        "input_order": {"required": ["lines", "loud"]},
+    }
+    inputs = [("lines.line0", "STRING", None, True), ("lines.line1", "STRING", None, True)]
+
+    graph = convert(workflow(node(1, "Talk", ["hello", "you", True], inputs=inputs)), {"Talk": talk})
+
+    assert graph["1"]["inputs"] == {"lines.line0": "hello", "lines.line1": "you", "loud": True}
+
+
+def test_a_value_that_is_a_list_is_told_apart_from_a_link() -> None:
+    compare = node(1, "ImageCompare", [{"before": "/view?of=the last run"}])
+
+    assert converted(workflow(compare))["1"]["compare_view"] == {"__value__": ["", ""]}
+
+
+def test_what_is_bypassed_is_passed_through_an_input_of_any_type() -> None:
+    text = node(1, "PrimitiveString", ["hi"], outputs=["STRING"])
+    preview = node(2, "PreviewAny", inputs=[("source", "*", 1)], outputs=["STRING"], mode=4)
+    encode = node(3, "CLIPTextEncode", [""], inputs=[("text", "STRING", 2, True)])
+
+    graph = converted(workflow(text, preview, encode, links=[(1, 1, 0, 2, 0, "*"), (2, 2, 0, 3, 0, "STRING")]))
+
+    assert graph["3"] == {"text": ["1", 0]}
+
+
+def test_a_node_in_a_subgraph_whose_id_is_taken_outside_has_the_id_that_the_editor_gives_it() -> None:
+    outer = node(20, "inner", [640, 480], outputs=["LATENT"])
+
+    graph = converted({**workflow(LATENT, outer, subgraphs=[INNER]), "last_node_id": 30})
+
+    assert graph["20:31"] == {"width": 640, "height": 480, "batch_size": 1}
+
+
+def test_an_input_of_a_subgraph_without_a_value_has_that_of_its_widget_inside_everywhere() -> None:
+    shared = subgraph(
+        "shared",
+        node(1, "EmptyLatentImage", [8, 9, 1], inputs=[("width", "INT", 5, True)], outputs=["LATENT"]),
+        node(2, "PreviewAny", inputs=[("source", "*", 6)], outputs=["STRING"]),
+        inputs=("width",),
+        links=[(5, -10, 0, 1, 0), (6, -10, 0, 2, 0)],
+    )
+
+    graph = converted(workflow(node(20, "shared"), subgraphs=[shared]))
+
+    assert graph == {"20:1": {"width": 8, "height": 9, "batch_size": 1}, "20:2": {"source": 8}}
+
+
+def test_the_buttons_of_the_3d_viewer_are_not_sent() -> None:
+    load = node(1, "Load3D", ["cat.glb", "upload3dmodel", "uploadExtraResources", "clear", "", 640, 480])
+
+    assert converted(workflow(load))["1"] == {"model_file": "cat.glb", "image": "", "width": 640, "height": 480}
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
         (
             workflow(node(5, "AcmeThing", [1, 2])),
             "node 5 (AcmeThing) is a AcmeThing, which is not described here: name a",
+        ),
+        (
+            workflow(node(5, "SaveImageAdvanced", ["out", "heic", 90])),
+            "node 5 (SaveImageAdvanced) is newer than the description of SaveImageAdvanced here: format is 'heic',"
+            " not one of png, exr; name the ComfyUI that it is from with --backend",
         ),
         (workflow({**SAVE, "mode": 2}), "no node of this workflow is active: unmute what is to run"),
         (
