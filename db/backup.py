@@ -80,7 +80,7 @@ def _refuse_if_held(dsn: str) -> None:
         for table in HELD:
             cursor = connection.execute("select to_regclass(%s) is not null", (table,))
             if cursor.fetchone() == (True,):
-                held = connection.execute(f"select exists (select from {table})").fetchone()  # type: ignore[arg-type]
+                held = connection.execute(f"select exists (select from {table})").fetchone()
                 if held == (True,):
                     raise DatabaseInUse(
                         f"the database holds {table} already; restore into an empty one, or replace everything: --force"

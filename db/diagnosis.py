@@ -55,4 +55,4 @@ def look(dsn: str) -> ServerFacts:
         answered_at = time.time()
     assert facts is not None
     assert clock is not None
-    return ServerFacts(*facts, *clock, asked_at, answered_at)
+    return ServerFacts(*(*facts, clock[0], asked_at, answered_at))

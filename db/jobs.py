@@ -31,7 +31,8 @@ def owner_of_token(token_id: int) -> int:
 class NewJob:
     """What dispatch knows of a job. `arguments` holds every parameter's value, the seed included.
 
-    token_id: whose token asked for it over HTTP; a job has a user, or a token, or nobody.
+    token_id: whose token asked for it over HTTP; a job has a user, or a token, or nobody. traceparent: see
+    `runtime.tracing`.
     dedupe_key: a second job with the same key is not queued, ever; unique_key: not while that one is open.
     delay_seconds: earliest start from now. size_class: see `runtime.scheduler.size_class`.
     """
@@ -46,6 +47,7 @@ class NewJob:
     chat_id: int | None = None
     user_id: int | None = None
     token_id: int | None = None
+    traceparent: str | None = None
     message_id: int | None = None
     thread_id: int | None = None
     media_group_id: str | None = None
@@ -78,6 +80,7 @@ class Job:
     chat_id: int | None
     user_id: int | None
     token_id: int | None
+    traceparent: str | None
     owner: int | None
     message_id: int | None
     thread_id: int | None
@@ -114,7 +117,7 @@ class Job:
 
 
 COLUMNS = """id, state, command_id, command, variant, arguments, model_set, chat_id, user_id, token_id, owner,
-    message_id, thread_id, media_group_id, language, priority, run_at,
+    traceparent,    message_id, thread_id, media_group_id, language, priority, run_at,
     extract(epoch from run_at - now())::float8 as due_seconds, rank_at,
     expected_at, extract(epoch from expected_at - now())::float8 as expected_seconds, promised_at,
     attempt, max_attempts, fence, cancel_requested, backend, placement,
@@ -141,10 +144,11 @@ INSERT = """
     inserted as (
         insert into jobs (command_id, command, variant, arguments, model_set, size_class, max_attempts, chat_id,
                           user_id, token_id, message_id, thread_id, media_group_id, language, dedupe_key, unique_key,
-                          priority, input_count, run_at, is_due, rank_at)
+                          priority, input_count, traceparent, run_at, is_due, rank_at)
         select %(command_id)s, %(command)s, %(variant)s, %(arguments)s, %(model_set)s, %(size_class)s,
             %(max_attempts)s, %(chat_id)s, %(user_id)s, %(token_id)s, %(message_id)s, %(thread_id)s,
-            %(media_group_id)s, %(language)s, %(dedupe_key)s, %(unique_key)s, %(priority)s, %(input_count)s, run_at,
+            %(media_group_id)s, %(language)s, %(dedupe_key)s, %(unique_key)s, %(priority)s, %(input_count)s,
+            %(traceparent)s, run_at,
             %(delay_seconds)s <= 0, least(rank_at, (select min(rank_at) from passed))
         from own
         on conflict do nothing

@@ -9,14 +9,23 @@ from runtime.api import VeilrunError
 from runtime.logs import configure_logs
 from runtime.settings import Settings, read_settings
 from runtime.supervisor import EX_CONFIG
+from runtime.tracing import start_tracing
 
 
-def run_child(run: Callable[[Settings], None]) -> int:
-    """Run a process until it is stopped. The exit status: 0, EX_CONFIG if starting again cannot help, else 1."""
+def run_child(run: Callable[[Settings], None], role: str | None = None) -> int:
+    """Run a process until it is stopped; traced if it has a role, "web" or "worker".
+
+    The exit status: 0, EX_CONFIG if starting again cannot help, else 1.
+    """
     try:
         settings = read_settings()
         configure_logs(settings.log_level)
-        run(settings)
+        stop_tracing = start_tracing(role) if role else None
+        try:
+            run(settings)
+        finally:
+            if stop_tracing:
+                stop_tracing()
     except (VeilrunError, DatabaseError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EX_CONFIG

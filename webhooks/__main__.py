@@ -8,7 +8,7 @@ from webhooks.process import run_web
 
 def main() -> int:
     """Run until stopped. The exit status."""
-    return run_child(run_web)
+    return run_child(run_web, "web")
 
 
 if __name__ == "__main__":

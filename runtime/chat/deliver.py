@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from db import chats, deliveries, jobs
 from db.deliveries import Delivery, Kind
 from db.jobs import Job
 from db.pool import Pool
+from runtime import tracing
 from runtime.chat.blocked import end_chat
 from runtime.chat.desk import Desk, Done, Sender, Unwanted
 from runtime.chat.errors import (
@@ -64,9 +66,14 @@ async def deliver(delivery_id: int, *, pool: Pool, gateway: TelegramGateway, reg
             return
         job = await jobs.get(connection, delivery.job_id) if delivery.job_id is not None else None
     desk = Desk(pool, gateway, registry)
+    traced = job.traceparent if job else None
     try:
         async with _held(pool, delivery.id):
-            done = await _send(desk, delivery, job)
+            with (
+                bound_contextvars(job=delivery.job_id),
+                tracing.span("deliver", {"job": delivery.job_id, "kind": delivery.kind}, parent=traced),
+            ):
+                done = await _send(desk, delivery, job)
     except Unwanted as error:
         await _settle_dropped(pool, delivery, error)
         deliveries_ended.labels(delivery.kind, "Unwanted").inc()

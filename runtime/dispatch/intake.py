@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from db import jobs
 from db.artifacts import Artifact
 from db.jobs import NewJob
+from runtime import tracing
 from runtime.api import Invocation, Medium, Veto
 from runtime.dispatch.admission import admit, unique_key
 from runtime.dispatch.queue_length import QueueLength
@@ -64,7 +65,9 @@ class Intake:
             max_attempts=command.limits.max_attempts,
             priority=loaded.priority,
         )
-        return await jobs.insert(self.connection, job, [source.id for source in sources])
+        with tracing.span("queue", {"command": job.command, "variant": job.variant}) as span:
+            job = replace(job, traceparent=span.traceparent)
+            return await jobs.insert(self.connection, job, [source.id for source in sources])
 
     async def _amended(self, job: NewJob, sources: Sequence[Artifact]) -> Invocation:
         """The call as the plugins let it pass. Raises: Vetoed, PluginBroken, PluginsSlow."""

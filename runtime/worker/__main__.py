@@ -8,7 +8,7 @@ from runtime.worker.process import run_worker
 
 def main() -> int:
     """The exit status."""
-    return run_child(run_worker)
+    return run_child(run_worker, "worker")
 
 
 if __name__ == "__main__":

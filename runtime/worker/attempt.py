@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from db import leases, timings
 from db.jobs import Job
 from db.leases import Lease
+from runtime import tracing
 from runtime.api import Invocation, Limits, VeilrunError
 from runtime.comfyui import ComfyClient, PathAway, Progress, cancel, withdraw
 from runtime.registry import LoadedCommand
@@ -105,9 +106,10 @@ class Attempt:
 
     async def _work(self, backend: Backend) -> Collected:
         command = self._loaded().command
-        contents = await fetch_inputs(self.inputs, self._workplace.files)
-        pictures = await prepare_inputs(command, contents)
-        prompt = await prepare(self.registry, command, self.invocation, pictures, backend, self.prompt_id)
+        with tracing.span("prepare", {"pictures": len(self.inputs)}):
+            contents = await fetch_inputs(self.inputs, self._workplace.files)
+            pictures = await prepare_inputs(command, contents)
+            prompt = await prepare(self.registry, command, self.invocation, pictures, backend, self.prompt_id)
         self.is_posted = True
         stopwatch = Stopwatch()
         writer = ProgressWriter(self._workplace.pool, self.lease, stopwatch)
@@ -117,16 +119,17 @@ class Attempt:
             self._has_arrived.set()
             writer.report(reading)
 
-        async with writer.writing():
-            rendered = await render(
-                backend,
-                prompt,
-                command,
-                resume=self.is_resumed,
-                limits=limits_left(command.limits, waited_seconds=-self.job.due_seconds),
-                on_progress=report,
-                on_run_over=partial(self._free_slot, stopwatch),
-            )
+        with tracing.span("render", {"resumed": self.is_resumed}):
+            async with writer.writing():
+                rendered = await render(
+                    backend,
+                    prompt,
+                    command,
+                    resume=self.is_resumed,
+                    limits=limits_left(command.limits, waited_seconds=-self.job.due_seconds),
+                    on_progress=report,
+                    on_run_over=partial(self._free_slot, stopwatch),
+                )
         ago_seconds = None if writer.has_told_begin else stopwatch.ago_seconds or rendered.run_seconds
         inputs = [medium_of(picture) for picture in pictures]
         return Collected(

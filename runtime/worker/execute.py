@@ -12,15 +12,18 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from db import backends, leases, placement, views
 from db.breakers import Failure
 from db.leases import Wakeup
 from db.pool import AWAY
+from runtime import tracing
 from runtime.api import Outcome, VeilrunError
 from runtime.comfyui import BackendError, PathAway
 from runtime.scheduler.breakers import failure_of
 from runtime.scheduler.fleet import UnknownBackend
+from runtime.tracing import Attribute
 from runtime.worker.attempt import Attempt, Collected, CommandGone, Recalled
 from runtime.worker.cleaning import clean_up
 from runtime.worker.ending import (
@@ -61,15 +64,26 @@ async def execute(workplace: Workplace, job_id: int, fence: int) -> None:
     attempt = await _claim(workplace, wakeup)
     if attempt is None:
         return
-    async with workplace.keeper.hold(attempt.lease) as held:
-        if attempt.job.cancel_requested:
-            held.end(Stop.CANCEL)
-        try:
-            await _Execution(workplace, attempt, held).run()
-        except FencedOut:
-            log.warning("lease lost, nothing written", job=job_id, fence=attempt.lease.fence)
-        except AWAY as error:
-            log.error("database away, the lease will expire", job=job_id, error=type(error).__name__)
+    job = attempt.job
+    about: dict[str, Attribute] = {
+        "job": job.id,
+        "command": job.command,
+        "backend": job.backend,
+        "attempt": job.attempt,
+    }
+    with (
+        bound_contextvars(**about),
+        tracing.span("attempt", parent=job.traceparent, about=about),
+    ):
+        async with workplace.keeper.hold(attempt.lease) as held:
+            if job.cancel_requested:
+                held.end(Stop.CANCEL)
+            try:
+                await _Execution(workplace, attempt, held).run()
+            except FencedOut:
+                log.warning("lease lost, nothing written", fence=attempt.lease.fence)
+            except AWAY as error:
+                log.error("database away, the lease will expire", error=type(error).__name__)
 
 
 async def _claim(workplace: Workplace, wakeup: Wakeup) -> Attempt | None:
@@ -110,6 +124,7 @@ class _Execution:
         except Recalled:
             await self._recall()
         except VeilrunError as error:
+            tracing.mark(error)
             await self._settle(error)
         except AWAY:
             raise

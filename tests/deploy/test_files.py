@@ -55,7 +55,9 @@ def command_lines() -> Iterator[tuple[str, list[str]]]:
                 yield f"{file.name} {name}", list(service["command"])
 
 
-@pytest.mark.parametrize(("file", "words"), list(command_lines()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("file", "words"), list(command_lines()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_command_line_is_one_that_veilrun_understands(file: str, words: list[str]) -> None:
     command: click.Command = typer.main.get_command(app)
     while hasattr(command, "commands") and words:

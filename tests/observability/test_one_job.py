@@ -1,0 +1,126 @@
+"""One job through the whole stack, traced and logged at the finest: all names the job, nothing tells its prompt."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from runtime import tracing
+from runtime.sandbox.comfyui import SandboxComfyUI
+from tests.conftest import Database
+from tests.e2e.deployment import deployed, picture_after
+
+pytestmark = pytest.mark.slow
+
+MARKER = "xyzzyplugh"
+
+
+class Receiver:
+    """An OTLP collector: keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.changed = asyncio.Event()
+        self.app = web.Application()
+        self.app.router.add_post("/v1/traces", self._take)
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.read())
+        self.changed.set()
+        return web.Response(body=b"", content_type="application/x-protobuf")
+
+    @property
+    def spans(self) -> list[tuple[str, Span]]:
+        """(role of the process, span) of everything that came."""
+        found = []
+        for body in self.bodies:
+            for of_process in ExportTraceServiceRequest.FromString(body).resource_spans:
+                about = {one.key: one.value.string_value for one in of_process.resource.attributes}
+                found += [(about["veilrun.role"], span) for scope in of_process.scope_spans for span in scope.spans]
+        return found
+
+    async def until(self, name: str) -> None:
+        async with asyncio.timeout(20):
+            while name not in {span.name for _, span in self.spans}:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    collector = Receiver()
+    async with TestServer(collector.app, host="127.0.0.1") as server:
+        collector.url = str(server.make_url("/")).rstrip("/")  # type: ignore[attr-defined]
+        yield collector
+
+
+async def test_traces_and_logs_name_the_job_and_tell_no_prompt(
+    database: Database, tmp_path: Path, receiver: Receiver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "VEILRUN_LOG_LEVEL": "debug"}  # type: ignore[attr-defined]
+    async with (
+        SandboxComfyUI(pace=0) as comfyui,
+        deployed(database.dsn, tmp_path, comfyui=comfyui, **environment) as deployment,
+    ):
+        chat = deployment.chat
+        await picture_after(chat, chat.send(f"/f a {MARKER} lighthouse --size 256x256"))
+        comfyui.faults.fail["sampler"] = f"no {MARKER}"
+        chat.send(f"/f another {MARKER} --size 256x256")
+        await chat.wait_for(lambda message: message.from_bot and "failed" in (message.text or ""))
+        await receiver.until("deliver")
+        async with await database.connect() as connection:
+            rows = await connection.execute("select id, traceparent from jobs order by id")
+            (first, traceparent), (second, _) = await rows.fetchall()
+    logged = capfd.readouterr().err
+
+    trace = traceparent.split("-")[1]
+    of_first = [(role, span) for role, span in receiver.spans if span.trace_id.hex() == trace]
+    names = {span.name for _, span in of_first}
+    assert names >= {"queue", "attempt", "prepare", "render", "deliver"}
+    assert {role for role, _ in of_first} == {"web", "worker"}
+    by_name = {span.name: span for _, span in of_first}
+    assert by_name["render"].parent_span_id == by_name["attempt"].span_id
+    assert by_name["attempt"].parent_span_id == by_name["queue"].span_id
+    attempt = {one.key: one.value for one in by_name["attempt"].attributes}
+    assert attempt["veilrun.job"].int_value == first
+    assert attempt["veilrun.backend"].string_value == "gpu-1"
+    failed = [span for _, span in receiver.spans if any(one.key == "error.type" for one in span.attributes)]
+    assert {one.value.string_value for span in failed for one in span.attributes if one.key == "error.type"} >= {
+        "NodeFailed"
+    }
+    assert not any(MARKER.encode() in body for body in receiver.bodies)
+    assert not any(b"127.0.0.1" in body for body in receiver.bodies)
+
+    lines = [json.loads(line) for line in logged.splitlines() if line.startswith("{")]
+    of_job = [line for line in lines if line.get("job") == first]
+    assert {line["event"] for line in of_job} >= {"job started", "job collected"}
+    assert {line.get("command") for line in of_job if line["event"] == "job collected"} == {"flux"}
+    assert any(line.get("job") == second and line["event"] == "job failed" for line in lines)
+    assert MARKER not in logged
+    assert not re.search(r"bot\d+:", logged)
+
+
+async def test_a_collector_that_is_away_holds_up_nothing(database: Database, tmp_path: Path) -> None:
+    async with deployed(database.dsn, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as deployment:
+        chat = deployment.chat
+        picture = await picture_after(chat, chat.send("/f a lighthouse --size 256x256"))
+
+    assert picture.photo is not None
+
+
+def test_without_an_endpoint_nothing_is_traced_and_nothing_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in tracing.ENDPOINTS:
+        monkeypatch.delenv(name, raising=False)
+
+    tracing.start_tracing("web")()
+
+    with tracing.span("queue", {"job": 1}) as span:
+        assert span.traceparent is None
+        tracing.mark(ValueError())
