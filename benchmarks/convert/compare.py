@@ -45,9 +45,10 @@ def _read(graph: Graph, descriptions: Descriptions) -> Graph:
     """The graph with what a server reads of it."""
     read: Graph = {}
     for name, node in graph.items():
-        known = {key for key, _ in inputs_of(descriptions[node["class_type"]])}
+        kind = node.get("class_type", "")  # the front end leaves it out of a node that it does not know
+        known = {key for key, _ in inputs_of(descriptions.get(kind, {}))}
         inputs = {key: value for key, value in node["inputs"].items() if key.partition(".")[0] in known or key in known}
-        read[name] = {"class_type": node["class_type"], "inputs": inputs}
+        read[name] = {"class_type": kind, "inputs": inputs}
     return read
 
 

@@ -26,7 +26,9 @@ async def serving(front_end: Path, object_info: Mapping[str, Any]) -> AsyncItera
     """The address of a server on loopback that serves `front_end` (the folder with index.html) and these nodes."""
     app = web.Application()
     for prefix in ("", "/api"):
-        app.router.add_get(f"{prefix}/object_info", _always(dict(object_info)))
+        app.router.add_get(
+            f"{prefix}/object_info", _always({name: _whole(name, entry) for name, entry in object_info.items()})
+        )
         app.router.add_get(f"{prefix}/ws", _events)
     for route in LISTS:
         app.router.add_get(f"/api{route}", _always([]))
@@ -46,6 +48,13 @@ async def serving(front_end: Path, object_info: Mapping[str, Any]) -> AsyncItera
         yield f"http://{host}:{port}"
     finally:
         await runner.cleanup()
+
+
+def _whole(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """With all that the front end wants of a description: it takes no notice of one that lacks a name or a category."""
+    outputs = entry.get("output") or []
+    shown = {"name": name, "display_name": name, "description": "", "category": "any", "python_module": "nodes"}
+    return {**shown, "output_name": outputs, "output_is_list": [False] * len(outputs), **entry}
 
 
 def _always(answer: Any) -> Handler:
