@@ -5,6 +5,7 @@
 # make check  format, lint, types, layers, docs
 # make anon   install the binary that the tests over a private Anon network need
 # make bench  measured ratios
+# make docs   docs/api.md from the docstrings
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,7 +13,7 @@ JOBS ?= 3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test chaos soak check anon bench format clean
+.PHONY: demo test chaos soak check anon bench docs format clean
 
 demo: $(READY)
 	$(BIN)/veilrun demo
@@ -39,6 +40,9 @@ anon: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+docs: $(READY)
+	$(BIN)/python docs/reference.py
 
 format: $(READY)
 	$(BIN)/ruff format .
