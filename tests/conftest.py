@@ -1,6 +1,7 @@
 """Real parts for every test: a PostgreSQL server for the run, and a fresh, migrated database for each test."""
 
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -8,15 +9,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
 import pytest
+import structlog
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from db import migrate
 from db.embedded import embedded_database
+from runtime.logs import CHATTY, REPEATING, SECRET_IN_URL
 
 TEMPLATE = "veilrun_template"
 MEMORY = Path("/dev/shm")
@@ -43,6 +47,25 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
         return
     tempfile.tempdir = os.environ["TMPDIR"] = str(MEMORY)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command run in this process configures logs for its own streams: for the next test they are as before."""
+    loggers = [logging.getLogger(name) for name in (None, *SECRET_IN_URL, *CHATTY, *REPEATING)]
+    levels = [logger.level for logger in loggers]
+    handlers, configured = list(loggers[0].handlers), structlog.get_config()
+    configure = structlog.configure
+
+    def configure_uncached(**how: Any) -> None:  # a logger that is cached would keep what it was given first
+        configure(**{**how, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", configure_uncached)
+    yield
+    configure(**configured)
+    loggers[0].handlers = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,52 @@ def test_a_child_of_a_silenced_logger_is_silent_too() -> None:
     assert "bot123" not in said_by(code, "debug")
 
 
+FAIL = """
+import asyncio, logging, sys
+import structlog
+from runtime.logs import configure_logs
+
+configure_logs("info")
+
+async def fails():
+    try:
+        raise ValueError("a secret")
+    except ValueError:
+        raise RuntimeError("a secret cat")
+
+async def forgotten():
+    await asyncio.gather(asyncio.create_task(fails()), return_exceptions=True)
+    asyncio.create_task(fails())
+    await asyncio.sleep(0)
+
+try:
+    asyncio.run(fails())
+except RuntimeError as error:
+    structlog.get_logger("veilrun.test").error("ours", exc_info=True)
+    structlog.get_logger("veilrun.test").error("given", exc_info=error)
+    logging.getLogger("some.library").exception("theirs")
+asyncio.run(forgotten())
+"""
+
+
+def test_an_error_shows_its_class_and_places_and_never_its_words() -> None:
+    lines = [json.loads(line) for line in said_by(FAIL).splitlines()]
+
+    assert [line["event"] for line in lines] == ["ours", "given", "theirs", "Task exception was never retrieved"]
+    assert {line["error"] for line in lines} == {"RuntimeError"}
+    assert all(line["where"].startswith("<string>:12") for line in lines)
+    assert "secret" not in str(lines)
+
+
+def test_a_line_that_cannot_be_written_is_not_quoted() -> None:
+    closed = 'closed = open("/dev/null", "w"); closed.close(); logging.getLogger().handlers[0].setStream(closed)'
+
+    said = said_by(FAIL.replace('configure_logs("info")', f'configure_logs("info")\n{closed}'))
+
+    assert said.splitlines()[0] == "a line of the log veilrun.test was lost: ValueError"
+    assert "secret" not in said
+
+
 def said_by(code: str, *arguments: str) -> str:
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -7,11 +7,9 @@ pending update, in one transaction with its effect, until there is none. A sweep
 import asyncio
 import contextlib
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -27,6 +25,7 @@ from runtime.dispatch.effect import apologize, take_effect, writer
 from runtime.dispatch.effects import Answer, BotNameUnknown, Effects, Scene
 from runtime.dispatch.queue_length import QueueLength
 from runtime.dispatch.update import NotUnderstood, Update, read_update
+from runtime.logs import where
 from runtime.registry import LiveRegistry
 
 log = structlog.get_logger("veilrun.dispatch")
@@ -209,7 +208,7 @@ class Dispatcher:
             "update failed",
             update=update.update_id,
             error=type(error).__name__,
-            where=_where(error),
+            where=where(error),
             set_aside=is_set_aside,
         )
         metrics.updates_dispatched.labels("set_aside" if is_set_aside else "failed").inc()
@@ -297,10 +296,4 @@ class Dispatcher:
     def _ended(self, task: "asyncio.Future[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task failed", error=type(error).__name__, where=_where(error))
-
-
-def _where(error: BaseException) -> str:
-    """The innermost of our places that it came through. Its own text may hold the user's words."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+            log.error("task failed", error=type(error).__name__, where=where(error))

@@ -2,8 +2,6 @@
 
 import asyncio
 import ipaddress
-import traceback
-from pathlib import PurePath
 
 import structlog
 from aiohttp import web
@@ -11,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from yarl import URL
 
 from runtime.gate.answers import SIGNATURE, refused
+from runtime.logs import where
 from runtime.transport.address import is_hidden_service
 
 MOST_CONNECTIONS = 256
@@ -106,7 +105,8 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What aiohttp calls for a head that it cannot read, and for an exception that no handler expected."""
-        log.warning("request not answered", status=status, error=type(exc).__name__, where=_place(exc))
+        place = where(exc) if exc is not None else ""
+        log.warning("request not answered", status=status, error=type(exc).__name__, where=place)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun")
         reason = "the gate has a fault of its own; its log says where"
@@ -115,13 +115,6 @@ class _Connection(web.RequestHandler):
         response = web.json_response({"error": reason}, status=status, headers=SIGNATURE)
         response.force_close()
         return response
-
-
-def _place(error: BaseException | None) -> str:
-    """The innermost line of ours where it was raised, as "prompts.py:48". Its text may quote what was sent."""
-    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
-    ours = [frame for frame in frames if "/gate/" in frame.filename] or frames[-1:]
-    return f"{PurePath(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
 
 
 class _Full(asyncio.Protocol):

@@ -6,6 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from psycopg import sql
 
 from runtime.registry.edit import set_enabled
 from runtime.sandbox.comfyui import Pace, SandboxComfyUI
@@ -71,10 +72,13 @@ async def test_changes_under_load_lose_no_job_and_refuse_no_update(database: Dat
 
             assert await asking == JOBS
             async with await database.connect() as connection:
-                states = await connection.execute("select state, count(*) from jobs group by 1")
-                assert await states.fetchall() == [("delivered", JOBS)]
-                updates = await connection.execute("select state, count(*) from updates group by 1")
-                assert await updates.fetchall() == [("done", JOBS)]
+
+                async def all_are(table: str, state: str) -> bool:
+                    query = sql.SQL("select state, count(*) from {} group by 1").format(sql.Identifier(table))
+                    return await (await connection.execute(query)).fetchall() == [(state, JOBS)]
+
+                await eventually(lambda: all_are("jobs", "delivered"))  # which is written after Telegram's answer
+                await eventually(lambda: all_are("updates", "done"))
             refused = await metric(deployment, "veilrun_updates_received_total")
             assert refused == await metric(deployment, "veilrun_updates_received_total", result="stored")
             assert second.graphs

@@ -32,8 +32,11 @@ KNOWN = {
     "runtime/anon/sdk.py": {"open_connection", "stem"},  # the control port of our daemon
     "runtime/chat/anon_wire.py": {"httpx", "socksio"},  # the Bot API by the exit port of our daemon
     "runtime/chat/refusals.py": {"httpx"},  # its errors only
-    "runtime/chat/wire.py": {"HTTPXRequest", "telegram.request"},  # the Bot API directly, as the operator chose
+    "runtime/chat/wire.py": {"HTTPXRequest", "httpx", "telegram.request"},  # the Bot API directly, by choice
     "runtime/cli/demo.py": {"ClientSession"},  # the web process on loopback
+    "runtime/doctor/telegram.py": {"httpx"},  # its errors only
+    "runtime/functions/callbacks.py": {"ClientSession", "TCPConnector"},  # addresses that callers gave
+    "runtime/testing/machine.py": {"ClientSession"},  # an author's own test, on loopback
 }
 """Module -> what it uses that could open a connection. None of these is given the address of a backend."""
 

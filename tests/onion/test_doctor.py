@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -55,4 +56,4 @@ async def test_daemon_circuits_and_the_way_to_a_hidden_backend_are_told(
     assert "100 %" in anon[2]
     assert [line["level"] for line in backend] == ["warning", "ok", "warning"]
     assert "round trip" in backend[1]["text"]
-    assert any(line["text"].endswith("1 of them to backends") for line in again)
+    assert any(re.search(r"[1-9]\d* of them to backends$", line["text"]) for line in again)

@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -34,6 +32,7 @@ from runtime.functions.feed import JobFeed
 from runtime.functions.invoke import Invoker
 from runtime.functions.tokens import admitted, may_invoke
 from runtime.functions.views import Viewer
+from runtime.logs import where
 from runtime.registry import LiveRegistry
 from runtime.settings import Settings
 from webhooks.functions import artifacts, invoking, jobs
@@ -111,7 +110,7 @@ class Functions:
         try:
             await self._app(scope, receive, sending)
         except Exception as error:  # noqa: BLE001  whatever it is, it is one request's
-            log.error("request failed", error=type(error).__name__, where=_where(error))
+            log.error("request failed", error=type(error).__name__, where=where(error))
         route = getattr(scope.get("route"), "path", "none")
         metrics.function_requests.labels(route, str(status)).inc()
         log.debug("answered", route=route, status=status, seconds=round(time.perf_counter() - started, 4))
@@ -185,9 +184,3 @@ async def _away(_: Request, error: Exception) -> Response:
 
 async def _internal(_: Request, error: Exception) -> Response:
     return answer(Internal("something went wrong on our side"))
-
-
-def _where(error: BaseException) -> str:
-    """The innermost of our places that it came through."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-4:]))
