@@ -38,7 +38,7 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = _Lines(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
@@ -80,7 +80,7 @@ def _error(exc_info: Any) -> BaseException | None:
     return sys.exc_info()[1] if exc_info else None
 
 
-class _Lines(logging.StreamHandler[Any]):
+class Lines(logging.StreamHandler[Any]):
     """A line that cannot be written is told in a word: the standard library would quote it, and any error at work."""
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from db import migrate
 from db.embedded import embedded_database
-from runtime.logs import CHATTY, REPEATING, SECRET_IN_URL
+from runtime.logs import CHATTY, REPEATING, SECRET_IN_URL, Lines
 
 TEMPLATE = "veilrun_template"
 MEMORY = Path("/dev/shm")
@@ -49,23 +49,28 @@ def pytest_configure(config: pytest.Config) -> None:
     tempfile.tempdir = os.environ["TMPDIR"] = str(MEMORY)
 
 
-@pytest.fixture(autouse=True)
-def logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command run in this process configures logs for its own streams: for the next test they are as before."""
-    loggers = [logging.getLogger(name) for name in (None, *SECRET_IN_URL, *CHATTY, *REPEATING)]
-    levels = [logger.level for logger in loggers]
-    handlers, configured = list(loggers[0].handlers), structlog.get_config()
+@pytest.fixture(scope="session", autouse=True)
+def loggers_that_can_be_configured_again() -> Iterator[None]:
+    """A logger that is cached would keep what it was given first."""
     configure = structlog.configure
 
-    def configure_uncached(**how: Any) -> None:  # a logger that is cached would keep what it was given first
+    def configure_uncached(**how: Any) -> None:
         configure(**{**how, "cache_logger_on_first_use": False})
 
-    monkeypatch.setattr(structlog, "configure", configure_uncached)
-    yield
-    configure(**configured)
-    loggers[0].handlers = handlers
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configure_uncached)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def logs_as_at_first() -> None:
+    """A command that was run in this process configured logs for streams of its own, which are closed by now."""
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, Lines)]
+    root.setLevel(logging.WARNING)
+    for name in (*SECRET_IN_URL, *CHATTY, *REPEATING):
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _answers(plugin: NewPlugin) -> dict[str, Any]:
         "more_images": list(found.more_images),
         "graph": graph_text(found.graph),
         "test_line": " ".join(part for part in (plugin.example, "--seed 7" if found.binding("seed") else "") if part),
-        "takes_picture": found.binding("image") is not None,
+        "pictures": 1 + len(found.more_images) if found.binding("image") else 0,
         "is_drawn": saver in DRAWN and (saver in RECIPES or saver == "PreviewImage"),
         "prompt_place": _first_place(found.binding("prompt")),
         "doubts": list(found.doubts),

@@ -65,13 +65,16 @@ class Chat:
         self._on_loop = on_loop
         self._after: ChatMessage | None = None
 
-    def send(self, text: str, *, photo: bytes | None = None, reply_to: Reply | None = None) -> None:
-        """Say something; with a photo, `text` is its caption."""
+    def send(self, text: str, *, photo: bytes | Sequence[bytes] = (), reply_to: Reply | None = None) -> None:
+        """Say something; with a photo, or 2 to 10 of them as one album, `text` is the caption."""
         replied = reply_to.message if reply_to else None
-        if photo is None:
+        photos = [photo] if isinstance(photo, bytes) else list(photo)
+        if not photos:
             self._after = self._on_loop(lambda: self.sandbox.send(text, reply_to=replied))
+        elif len(photos) == 1:
+            self._after = self._on_loop(lambda: self.sandbox.send_photo(photos[0], text, reply_to=replied))
         else:
-            self._after = self._on_loop(lambda: self.sandbox.send_photo(photo, text, reply_to=replied))
+            self._after = self._on_loop(lambda: self.sandbox.send_album(photos, text, reply_to=replied)[-1])
 
     def press(self, button: str, reply: Reply | None = None) -> None:
         """Press the button whose text contains `button`, under `reply` or the newest message that has one.

@@ -46,9 +46,10 @@ class Receiver:
                 found += [(about["veilrun.role"], span) for scope in of_process.scope_spans for span in scope.spans]
         return found
 
-    async def until(self, name: str) -> None:
+    async def until(self, *names: str) -> None:
+        """Each process sends its own when it has some, or a few seconds have passed."""
         async with asyncio.timeout(20):
-            while name not in {span.name for _, span in self.spans}:
+            while not {span.name for _, span in self.spans}.issuperset(names):
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -74,7 +75,7 @@ async def test_traces_and_logs_name_the_job_and_tell_no_prompt(
         comfyui.faults.fail["sampler"] = f"no {MARKER}"
         chat.send(f"/f another {MARKER} --size 256x256")
         await chat.wait_for(lambda message: message.from_bot and "failed" in (message.text or ""))
-        await receiver.until("deliver")
+        await receiver.until("queue", "attempt", "prepare", "render", "deliver")
         async with await database.connect() as connection:
             rows = await connection.execute("select id, traceparent from jobs order by id")
             (first, traceparent), (second, _) = await rows.fetchall()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,11 @@ class Result:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new")
+    whole_sampler = deepcopy(TEXT_TO_IMAGE["3"])
+    whole_sampler["inputs"] |= {"sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
     two_pictures = {
         **TEXT_TO_IMAGE,
+        "3": whole_sampler,
         "5": node("VAEEncode", pixels=["12", 0], vae=["4", 2]),
         "10": node("LoadImage", image="example.png"),
         "11": node("LoadImage", image="example.png"),
@@ -58,7 +62,8 @@ def test_it_passes_its_own_tests_at_once(made: Path) -> None:
         timeout=100,
     )
 
-    assert "2 passed" in run.stdout or "3 passed" in run.stdout, run.stdout + run.stderr
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "3 passed" in run.stdout
 
 
 def test_its_style_and_types_are_as_we_would_have_them(made: Path) -> None:
