@@ -13,36 +13,28 @@ from psycopg import OperationalError
 
 from db.errors import DatabaseError
 from runtime.api import VeilrunError
-from runtime.cli import anon, backends, database, jobs, plugins, serve, tokens, webhook, workflow
-from runtime.cli.bench import add_to as add_bench
-from runtime.cli.console import add_to as add_console
-from runtime.cli.doctor import add_to as add_doctor
-from runtime.cli.invoke import add_to as add_invoke
+from runtime.cli.lazy import lazily
 from runtime.cli.output import Commands, print_error
 from runtime.logs import configure_logs
 from runtime.settings import SettingsInvalid, read_settings
 from runtime.supervisor import EX_CONFIG
 
+MODULES = {
+    **dict.fromkeys(("up", "serve", "worker", "demo", "health"), "serve"),
+    **{name: name for name in ("invoke", "doctor", "bench", "console")},
+    **{name: name for name in ("plugins", "workflow", "jobs", "backends", "tokens", "webhook", "anon")},
+    "db": "database",
+}
+"""Command -> module beside this one."""
+
 app = Commands(
     name="veilrun",
+    cls=lazily(__name__, MODULES),
     pretty_exceptions_enable=False,
     add_completion=False,
     help="A function runtime whose functions are chat commands, executed by ComfyUI on your GPUs.",
     epilog="Example: veilrun demo",
 )
-app.add_typer(plugins.app, name="plugins", epilog="Example: veilrun plugins list")
-app.add_typer(workflow.app, name="workflow", epilog="Example: veilrun workflow check graph.json")
-app.add_typer(jobs.app, name="jobs", epilog="Example: veilrun jobs list --state running")
-app.add_typer(backends.app, name="backends", epilog="Example: veilrun backends list")
-app.add_typer(tokens.app, name="tokens", epilog="Example: veilrun tokens list")
-app.add_typer(webhook.app, name="webhook", epilog="Example: veilrun webhook info")
-app.add_typer(anon.app, name="anon", epilog="Example: veilrun anon status")
-app.add_typer(database.app, name="db", epilog="Example: veilrun db status")
-serve.add_to(app)
-add_invoke(app)
-add_doctor(app)
-add_bench(app)
-add_console(app)
 
 
 def _version(wanted: bool) -> None:

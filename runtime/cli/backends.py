@@ -26,6 +26,12 @@ from runtime.settings import read_settings
 
 app = Commands(help="List the GPUs, take one out of service, put it back.")
 
+
+def add_to(parent: typer.Typer) -> None:
+    """Register these commands."""
+    parent.add_typer(app, name="backends", epilog="Example: veilrun backends list")
+
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The backend's name in the registry.")]
 
 

@@ -16,6 +16,13 @@ from runtime.cli.output import AsJson, Commands, print_json, screen
 from runtime.settings import Settings, read_settings
 
 app = Commands(help="Bring the database up to date, see where it stands.")
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Register these commands."""
+    parent.add_typer(app, name="db", epilog="Example: veilrun db status")
+
+
 T = TypeVar("T")
 
 

@@ -20,6 +20,12 @@ from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
 
 app = Commands(help="List, show, cancel, replay jobs. Prompts are never shown.")
 
+
+def add_to(parent: typer.Typer) -> None:
+    """Register these commands."""
+    parent.add_typer(app, name="jobs", epilog="Example: veilrun jobs list --state running")
+
+
 STATES = ("queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead")
 JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
 JobIds = Annotated[list[int] | None, typer.Argument(metavar="[JOB]...", help="Numbers of jobs.")]

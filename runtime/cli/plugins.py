@@ -15,6 +15,13 @@ from runtime.registry.edit import set_enabled
 from runtime.settings import read_settings
 
 app = Commands(help="List plugins, check them and the registry file; make a new one.")
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Register these commands."""
+    parent.add_typer(app, name="plugins", epilog="Example: veilrun plugins list")
+
+
 plugin_new.add_to(app)
 
 

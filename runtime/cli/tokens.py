@@ -21,6 +21,12 @@ from runtime.settings import read_settings
 
 app = Commands(help="Who may call functions over HTTP: create, list, revoke tokens; see what result webhooks did.")
 
+
+def add_to(parent: typer.Typer) -> None:
+    """Register these commands."""
+    parent.add_typer(app, name="tokens", epilog="Example: veilrun tokens list")
+
+
 PER_MINUTE, OPEN_JOBS, PER_DAY = 120, 20, 1000
 CALLBACK_STATES = ("open", "delivered", "failed")
 DAY_SECONDS = 86_400.0

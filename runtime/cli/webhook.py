@@ -16,6 +16,11 @@ if TYPE_CHECKING:  # the Bot API client takes longer to load than most commands 
 app = Commands(help="Set, inspect or delete the webhook at Telegram.")
 
 
+def add_to(parent: typer.Typer) -> None:
+    """Register these commands."""
+    parent.add_typer(app, name="webhook", epilog="Example: veilrun webhook info")
+
+
 class NoPublicUrl(VeilrunError):
     """Nobody said under which address Telegram reaches this machine."""
 

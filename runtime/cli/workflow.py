@@ -24,6 +24,12 @@ from runtime.workflow.shipped import compact, shipped_descriptions
 
 app = Commands(help="Convert ComfyUI workflows to API format, and check them.")
 
+
+def add_to(parent: typer.Typer) -> None:
+    """Register these commands."""
+    parent.add_typer(app, name="workflow", epilog="Example: veilrun workflow check graph.json")
+
+
 File = Annotated[Path, typer.Argument(help="A workflow: as the editor saves it, or in API format.")]
 From = Annotated[
     str | None, typer.Option("--backend", "-b", help="Ask this ComfyUI, by address or registry name, for its nodes.")
