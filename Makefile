@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= 3
+JOBS ?= 4
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -33,7 +33,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/docs
+	$(BIN)/python -m pytest -q -m "not slow" tests/docs
 
 anon: $(READY)
 	$(BIN)/veilrun anon install
