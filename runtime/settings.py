@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     console: bool = True
     worker_processes: Annotated[int, Field(ge=1, le=64)] = 1
     worker_threads: Annotated[int, Field(ge=1, le=512)] = 32
-    lease_seconds: Annotated[float, Field(gt=0)] = 9.0
+    lease_seconds: Annotated[float, Field(gt=0)] = 8.0
     sweep_seconds: Annotated[float, Field(gt=0)] = 2.0
     retention_hours: Annotated[float, Field(gt=0)] = 24.0
     anon_binary: Path | None = None
