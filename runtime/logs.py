@@ -9,8 +9,11 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
+OURS = "veilrun"
+"""What our own loggers begin with."""
+
 SECRET_IN_URL = ("httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn.access")
-"""Loggers whose INFO and DEBUG lines hold URLs, and so the bot token: kept at WARNING."""
+"""Loggers whose INFO lines hold URLs, and so the bot token: kept at WARNING."""
 
 CHATTY = ("alembic",)
 """Loggers whose INFO lines tell an operator nothing: kept at WARNING as well."""
@@ -47,7 +50,8 @@ def configure_logs(level: str) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(number)
+    root.setLevel(max(number, logging.INFO))  # at DEBUG libraries show what they work on: Pillow, what a picture says
+    logging.getLogger(OURS).setLevel(number)
     for name in (*SECRET_IN_URL, *CHATTY):
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
     for name in REPEATING:

@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from db import migrate
 from db.embedded import embedded_database
-from runtime.logs import CHATTY, REPEATING, SECRET_IN_URL, Lines
+from runtime.logs import CHATTY, OURS, REPEATING, SECRET_IN_URL, Lines
 
 TEMPLATE = "veilrun_template"
 MEMORY = Path("/dev/shm")
@@ -69,7 +69,7 @@ def logs_as_at_first() -> None:
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, Lines)]
     root.setLevel(logging.WARNING)
-    for name in (*SECRET_IN_URL, *CHATTY, *REPEATING):
+    for name in (OURS, *SECRET_IN_URL, *CHATTY, *REPEATING):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 

@@ -91,6 +91,25 @@ asyncio.run(forgotten())
 """
 
 
+def test_at_debug_we_say_more_and_libraries_do_not() -> None:
+    code = """
+import io, logging, structlog
+from PIL import Image
+from runtime.logs import configure_logs
+from runtime.media import probe
+
+exif = Image.Exif()
+exif[270] = "words of a user"
+picture = io.BytesIO()
+Image.new("RGB", (8, 8)).save(picture, "JPEG", exif=exif)
+configure_logs("debug")
+probe(picture.getvalue())
+structlog.get_logger("veilrun.test").debug("more")
+logging.getLogger("some.library").debug("much more")
+"""
+    assert [json.loads(line)["event"] for line in said_by(code).splitlines()] == ["more"]
+
+
 def test_an_error_shows_its_class_and_places_and_never_its_words() -> None:
     lines = [json.loads(line) for line in said_by(FAIL).splitlines()]
 
