@@ -79,11 +79,17 @@ async def test_all_dead_letters_of_a_command_are_replayed(stage: Stage, somebody
 async def test_a_press_replays_no_more_than_a_moment_allows(stage: Stage, somebody: Operator) -> None:
     await stage.execute(
         """insert into jobs (command_id, command, arguments, state)
-           select %s, 'flux', '{}', 'dead' from generate_series(1, 203)""",
+           select %s, 'flux', '{}', 'dead' from generate_series(1, 1203)""",
         stage.live.command_ids["flux"],
     )
+    async with stage.pool.connection() as connection:
+        found = await connection.execute("select min(id), max(id) from jobs")
+        ((oldest, newest),) = await found.fetchall()
     await somebody.post("/dead/replay", ("choice", "all"))
     assert "200 Queued again. What is left" in words(somebody.page)
+    assert [await stage.state(number) for number in (oldest, oldest + 199, newest)] == ["queued", "queued", "dead"]
+    for _ in range(5):
+        await somebody.post("/dead/replay", ("choice", "all"))
     await somebody.post("/dead/replay", ("choice", "all"))
     assert "3 Queued again, with fresh tries." in words(somebody.page)
 

@@ -129,6 +129,19 @@ async def test_addresses_and_hidden_names_are_ours(stage: Stage, stranger: Opera
         assert (await stranger.get("/", Host=name)).status == 401, name
 
 
+async def test_what_makes_no_sense_is_refused_and_breaks_nothing(stage: Stage, somebody: Operator) -> None:
+    answers = [
+        await somebody.get("/", Host="["),
+        await somebody.send("/sign-out", (), Origin="http://["),
+        await somebody.get(f"/jobs/{'9' * 5000}"),
+        await somebody.get("/jobs/²"),
+        await somebody.post(f"/jobs/{'9' * 5000}/cancel"),
+        await somebody.get(f"/static/{'a' * 300}.css"),
+        await somebody.get("/static/..%2Frendering.py"),
+    ]
+    assert [answer.status for answer in answers] == [421, 403, 404, 404, 404, 404, 404]
+
+
 async def test_a_form_has_an_end(stage: Stage, somebody: Operator) -> None:
     answer = await somebody.send("/dead/replay", (("key", somebody.form_key), ("job", "1" * 70_000)))
 

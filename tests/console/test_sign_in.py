@@ -1,5 +1,6 @@
 """A link signs in one browser, once; the session it begins ends in every way that it should."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -150,13 +151,13 @@ async def test_signing_out_ends_the_session_and_says_so(stage: Stage, somebody: 
         assert await console_access.look(connection, digest(secret), idle_seconds=60)
 
 
-async def test_nobody_tries_links_for_long(stage: Stage, stranger: Operator) -> None:
-    answers = [await stranger.send(f"/sign-in/{number:043}", (), X_Forwarded_For="9.9.9.9") for number in range(11)]
-    elsewhere = await stranger.send(await stage.link(), (), X_Forwarded_For="1.1.1.1, 8.8.8.8")
+async def test_whoever_tries_links_keeps_no_operator_out(stage: Stage, stranger: Operator) -> None:
+    tried = [f"/sign-in/{number:043}" for number in range(40)] + ["/sign-in/nonsense"]
+    answers = await asyncio.gather(*(stranger.send(path, ()) for path in tried))
+    of_operator = await stranger.send(await stage.link(), ())
 
-    assert [answer.status for answer in answers] == [403] * 10 + [429]
-    assert 0 < int(answers[-1].headers["Retry-After"]) <= 600
-    assert elsewhere.status == 303  # an operator elsewhere is not kept out
+    assert {answer.status for answer in answers} == {403}
+    assert of_operator.status == 303
 
 
 async def test_the_command_line_prints_a_link_and_takes_every_session_back(

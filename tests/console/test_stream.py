@@ -10,7 +10,6 @@ import aiohttp
 
 from tests.console.stage import DEADLINE, MARKER, Stage
 from webhooks.console import stream
-from webhooks.console.attempts import OF_ALL, OF_ONE, WINDOW_SECONDS, Attempts
 from webhooks.console.shared import Shared
 
 PAGES = ("", "backends", "backends/gpu-a", "queue", "jobs", "dead", "plugins")
@@ -173,18 +172,3 @@ async def test_what_could_not_be_made_is_tried_again() -> None:
     with contextlib.suppress(ConnectionError):
         await shared.get("x", make)
     assert await shared.get("x", make) == 5
-
-
-def test_attempts_are_forgotten_in_time_and_counted_for_each_and_for_all() -> None:
-    clock = Clock()
-    attempts = Attempts(clock)
-    for _ in range(OF_ONE):
-        assert attempts.wait_seconds("a") == 0
-        attempts.failed("a")
-    assert attempts.wait_seconds("a") == WINDOW_SECONDS + 1
-    assert attempts.wait_seconds("b") == 0
-    for number in range(OF_ALL - OF_ONE):
-        attempts.failed(str(number))
-    assert attempts.wait_seconds("b") > 0
-    clock.now += WINDOW_SECONDS + 1
-    assert attempts.wait_seconds("a") == attempts.wait_seconds("b") == 0

@@ -8,7 +8,6 @@ import structlog
 from psycopg import AsyncConnection
 
 from db import backends, breakers, endings, jobs
-from db.console import jobs as list_jobs
 from webhooks.console.errors import NotThere, Refused
 from webhooks.console.pages import Board
 
@@ -18,7 +17,7 @@ AT_ONCE = 200
 """So many dead letters are replayed by one press."""
 
 MOST_KNOWN = 1000
-"""Dead letters are counted so far."""
+"""The oldest dead letters, of which a press takes those that can be replayed."""
 
 MOST_REASON = 200
 
@@ -133,8 +132,12 @@ class Actions:
 
 
 async def _dead(connection: AsyncConnection, command: str | None) -> list[int]:
-    found = await list_jobs(connection, states=["dead"], command=command, most=MOST_KNOWN)
-    return [row.id for row in found.rows]
+    found = await connection.execute(
+        """select id from jobs where state = 'dead' and (%(command)s::text is null or command = %(command)s)
+           order by id limit %(most)s""",
+        {"command": command, "most": MOST_KNOWN},
+    )
+    return [number for (number,) in await found.fetchall()]
 
 
 def _numbers(texts: Sequence[str]) -> list[int]:

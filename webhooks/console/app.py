@@ -1,5 +1,6 @@
 """The console as one ASGI application, to be mounted at /console."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -20,8 +21,7 @@ from db.pool import AWAY, Pool
 from runtime.console.keys import IDLE_SECONDS, SESSION_SECONDS, digest, is_secret, new_secret
 from runtime.registry import LiveRegistry
 from webhooks.console.actions import SAID, Actions, Done, Place
-from webhooks.console.attempts import Attempts, sender
-from webhooks.console.errors import LinkVoid, NotThere, SignedOut, TooManyTries, Unanswered
+from webhooks.console.errors import LinkVoid, NotThere, SignedOut, Unanswered
 from webhooks.console.gate import Gate, Visitor, admit, dismiss, guarded, read_form
 from webhooks.console.pages import STATES, Board, Name, View
 from webhooks.console.rendering import STATIC, TYPES, render, version
@@ -52,7 +52,7 @@ class Console:
 
     def __init__(self, public_url: str | None, *, is_ending: Callable[[], bool] = lambda: False) -> None:
         self._gate = Gate(public_url)
-        self._attempts = Attempts()
+        self._one_link_at_a_time = asyncio.Lock()
         self._is_ending = is_ending
         self._parts: _Parts | None = None
         self.application = guarded(self._starlette())
@@ -84,8 +84,8 @@ class Console:
             act("/backends/{backend}/drain", self._doing("drain", "backend")),
             act("/backends/{backend}/resume", self._doing("resume", "backend")),
             act("/backends/{backend}/reset", self._doing("reset", "backend")),
-            act("/jobs/{number:int}/cancel", self._doing("cancel", "number")),
-            act("/jobs/{number:int}/replay", self._doing("replay", "number")),
+            act("/jobs/{number}/cancel", self._doing("cancel", "number")),
+            act("/jobs/{number}/replay", self._doing("replay", "number")),
             act("/dead/replay", self._doing("replay_chosen", None)),
         ]
         handlers: dict[Any, Any] = {
@@ -132,14 +132,14 @@ class Console:
         return HTMLResponse(render("sign_in.html", _bare(request, "Sign in")))
 
     async def _sign_in(self, request: Request) -> Response:
+        """Links are looked up however often some did not sign in: whoever tries them finds none of 256 bits, and must
+        not keep operators out. One at a time leaves pages their connections."""
         self._gate.check_host(request)
         is_https = self._gate.check_origin(request)
-        who = sender(request)
-        if seconds := self._attempts.wait_seconds(who):
-            raise TooManyTries(seconds)
         link, session = request.path_params["secret"], new_secret()
-        if not is_secret(link) or not await self._used(link, session):
-            self._attempts.failed(who)
+        if not is_secret(link):
+            raise LinkVoid
+        if not await self._used(link, session):
             log.warning("a link did not sign in")
             raise LinkVoid
         log.info("operator signed in", session=digest(session).hex()[:8])
@@ -148,7 +148,7 @@ class Console:
         return response
 
     async def _used(self, link: str, session: str) -> bool:
-        async with self._open.board.connection() as connection:
+        async with self._one_link_at_a_time, self._open.board.connection() as connection:
             return await console_access.sign_in(connection, digest(link), digest(session), SESSION_SECONDS)
 
     async def _sign_out(self, request: Request) -> Response:
@@ -165,8 +165,8 @@ class Console:
         async def do(request: Request) -> Response:
             _, fields = await self._form(request)
             given = [] if parameter is None else [request.path_params[parameter]]
-            if parameter == "number" and not 0 < given[0] <= MOST_JOB:
-                raise NotThere
+            if parameter == "number":
+                given = [_number(given[0])]
             done: Done = await getattr(self._open.actions, action)(*given, fields)
             count = f"&count={done.count}" if done.count is not None else ""
             where = quote(str(given[0]), safe="") if given else "dead"
@@ -195,8 +195,8 @@ class Console:
         return session is not None
 
     async def _static(self, request: Request) -> Response:
-        path = STATIC / request.path_params["name"]
-        if path.parent != STATIC or path.suffix not in TYPES or not path.is_file():
+        path = _FILES.get(request.path_params["name"])
+        if path is None:
             raise NotThere
         kept = (
             f"public, max-age={YEAR_SECONDS}, immutable" if request.query_params.get("v") == version() else "no-cache"
@@ -204,23 +204,30 @@ class Console:
         return Response(path.read_bytes(), media_type=TYPES[path.suffix], headers={"Cache-Control": kept})
 
 
+_FILES = {path.name: path for path in STATIC.iterdir() if path.suffix in TYPES}
 _PAGES: tuple[tuple[str, Name], ...] = (
     ("/", "overview"),
     ("/backends", "backends"),
     ("/backends/{backend}", "backend"),
     ("/queue", "queue"),
     ("/jobs", "jobs"),
-    ("/jobs/{number:int}", "job"),
+    ("/jobs/{number}", "job"),
     ("/dead", "dead"),
     ("/plugins", "plugins"),
 )
 
 
-def view_of(name: Name, request: Request) -> View:
-    """The page that is asked for. What makes no sense of the query is left out. Raises: NotThere."""
-    number = request.path_params.get("number", 0)
+def _number(text: str) -> int:
+    """A job's number. Raises: NotThere."""
+    number = int(text) if len(text) < 20 and text.isascii() and text.isdecimal() else -1
     if not 0 <= number <= MOST_JOB:
         raise NotThere
+    return number
+
+
+def view_of(name: Name, request: Request) -> View:
+    """The page that is asked for. What makes no sense of the query is left out. Raises: NotThere."""
+    number = _number(request.path_params.get("number", "0"))
     query = request.query_params if name in ("jobs", "dead") else {}
     before, state = query.get("before", ""), query.get("state", "")
     return View(
@@ -247,8 +254,7 @@ def _plain(request: Request, error: Exception) -> Response:
         "is_signed_out": isinstance(error, SignedOut | LinkVoid),
     }
     said = SAID.get(request.query_params.get("said", ""), "")
-    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyTries) else {}
-    return HTMLResponse(render("plain.html", {**facts, "said": said}), error.status, headers=headers)
+    return HTMLResponse(render("plain.html", {**facts, "said": said}), error.status)
 
 
 def _not_found(request: Request, error: Exception) -> Response:

@@ -50,17 +50,6 @@ class TooLarge(Refused):
     status = 413
 
 
-class TooManyTries(Unanswered):
-    """Too many links that do not sign in. seconds: until the next one is looked at."""
-
-    status = 429
-    title = "Too many attempts"
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"Links were tried too often. Try again in {seconds} seconds.")
-        self.seconds = seconds
-
-
 class NotThere(Unanswered):
     """No such page, job or backend."""
 

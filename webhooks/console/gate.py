@@ -56,7 +56,7 @@ class Gate:
     def check_host(self, request: Request) -> None:
         """Let no foreign name reach us: its owner's pages would count as ours (DNS rebinding). Raises: WrongHost."""
         host = request.headers.get("host", "").lower()
-        name = urlsplit(f"//{host}").hostname or ""
+        name = _name_in(f"//{host}")
         if host == self._public_host or name == "localhost" or name.endswith(HIDDEN_SUFFIXES) or _is_address(name):
             return
         raise WrongHost
@@ -66,7 +66,7 @@ class Gate:
         origin = request.headers.get("origin", "").lower()
         host = request.headers.get("host", "").lower()
         is_public = origin == self._public_origin
-        is_own = host != self._public_host and bool(origin) and urlsplit(origin).netloc == host
+        is_own = host != self._public_host and origin in (f"http://{host}", f"https://{host}")
         if not (is_public or is_own) or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
             raise Refused
         return origin.startswith("https://")
@@ -135,6 +135,13 @@ def guarded(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send_guarded)
 
     return application
+
+
+def _name_in(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:
