@@ -11,6 +11,7 @@ from plugins.qwen import workflow as qwen
 from plugins.sd3 import workflow as sd3
 from plugins.wan import workflow as wan
 from runtime.api import Graph, Workflow
+from runtime.workflow import check, shipped_catalogue
 from tests.plugins.isomorphism import same_but_for_ids
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -62,6 +63,11 @@ def test_any_other_value_link_or_node_would_be_noticed(template: str, workflow: 
             assert same_but_for_ids(changed, workflow.graph) is None
         assert same_but_for_ids({k: v for k, v in workflow.graph.items() if k != node}, workflow.graph) is None
     assert same_but_for_ids(workflow.graph, workflow.graph) == {node: node for node in workflow.graph}
+
+
+@each
+def test_the_newest_nodes_take_it_as_well(template: str, workflow: Workflow) -> None:
+    assert check(workflow.graph, shipped_catalogue(), knows_files=False) == []
 
 
 @each
