@@ -57,6 +57,11 @@ def enter_own_network() -> int:
         set_up("lo")
         descriptor = _open_tun()
         set_up(DEVICE)
+    except PermissionError as error:
+        raise CaptureMissing(
+            f"no TUN device to catch packets with: {error.strerror}; let everybody open it, as udev does "
+            f"(chmod 666 {TUN}), or run the check as root"
+        ) from error
     except OSError as error:
         raise CaptureMissing(
             f"no TUN device to catch packets with: {error.strerror or error}; load the module tun, and in a container "

@@ -13,6 +13,7 @@ from tests.leaks.conftest import collect
 
 CONTROLS = [scenario for scenario in SCENARIOS if scenario.must_see]
 AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--no-new-privs", "--")
+OWN_TUN = 'mount -t tmpfs none /dev/net && mknod -m "$0" /dev/net/tun c 10 200 && exec "$@"'
 POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--")
 HONEST = [scenario for scenario in SCENARIOS if not scenario.must_see]
 
@@ -37,15 +38,32 @@ def test_every_scenario_has_a_name_of_its_own(findings: dict[str, Finding]) -> N
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS) == len(findings)
 
 
+def as_nobody(tun_mode: str) -> tuple[str, ...]:
+    """Before a command: run it as the user nobody, where the TUN device has the mode `tun_mode`."""
+    around = ("unshare", "--mount", "sh", "-c", OWN_TUN, tun_mode, *AS_NOBODY)
+    trial = subprocess.run([*around, sys.executable, "-c", "import runtime.leaks"], capture_output=True, text=True)
+    if trial.returncode != 0:
+        pytest.skip(f"nobody cannot read this tree, or root may make no device: {trial.stderr.strip()[-200:]}")
+    return around
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="whatever is tested here is tested without root's rights already")
-def test_no_right_of_roots_is_needed() -> None:
-    if subprocess.run([*AS_NOBODY, sys.executable, "-c", "import runtime.leaks"], capture_output=True).returncode != 0:
-        pytest.skip("the user nobody cannot read this tree")
+def test_no_right_of_roots_is_needed(findings: dict[str, Finding]) -> None:
+    as_udev_makes_it = as_nobody("666")
 
-    findings = asyncio.run(collect(*AS_NOBODY))
+    found = asyncio.run(collect(*as_udev_makes_it))
 
-    assert [str(finding) for finding in findings.values() if not finding.ok] == []
-    assert len(findings) == len(SCENARIOS)
+    assert [str(finding) for finding in found.values() if not finding.ok] == []
+    assert len(found) == len(SCENARIOS)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a TUN device of our own needs root")
+async def test_who_may_not_open_the_tun_device_is_told_how(findings: dict[str, Finding]) -> None:
+    around = as_nobody("600")
+
+    with pytest.raises(CaptureMissing, match="chmod 666 /dev/net/tun"):
+        async for _ in check_leaks(*around):
+            pass
 
 
 async def test_a_machine_that_forbids_namespaces_is_told_what_to_allow(findings: dict[str, Finding]) -> None:
