@@ -254,6 +254,13 @@ REAP = """
 """
 
 
+async def expire(connection: AsyncConnection, owners: Sequence[str]) -> None:
+    """These processes are no more: what they worked on is taken back by the next `reap`."""
+    await connection.execute(
+        "update jobs set lease_until = '-infinity' where state = 'running' and lease_owner = any(%s)", (list(owners),)
+    )
+
+
 async def reap(connection: AsyncConnection, limit: int = 100) -> list[Reaped]:
     """Take jobs back from workers that stopped their heartbeat. The chat of a dead one is owed a message."""
     async with connection.cursor(row_factory=class_row(Reaped)) as cursor:

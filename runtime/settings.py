@@ -117,6 +117,11 @@ class Settings(BaseSettings):
         """Where the anon daemon of this machine keeps its data, and what it tells the other processes."""
         return self.state_dir / "anon"
 
+    @property
+    def workers_dir(self) -> Path:
+        """Where the worker processes of this machine say that they live."""
+        return self.state_dir / "workers"
+
     @cached_property
     def bot_token(self) -> str:
         """The bot's token. Raises: SettingsInvalid if it is not set."""

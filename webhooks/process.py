@@ -137,7 +137,12 @@ def web_application(
             stack.push_async_callback(commit.stop)
             await stack.enter_async_context(heartbeat("web"))
             sweeper = Sweeper(
-                pool, live, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours
+                pool,
+                live,
+                waker,
+                seconds=settings.sweep_seconds,
+                retention_hours=settings.retention_hours,
+                workers_dir=settings.workers_dir,
             )
             introduction = Introduction(settings, live, gateway)
             watch = RegistryWatch(

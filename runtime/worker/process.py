@@ -33,6 +33,7 @@ from runtime.worker.execute import execute
 from runtime.worker.idle import IdleRelease
 from runtime.worker.keeper import LeaseKeeper
 from runtime.worker.placing import place_and_wake
+from runtime.worker.presence import present
 from runtime.worker.sweeper import Sweeper
 from runtime.worker.wakeups import Places, WakeupBroker
 from runtime.worker.workplace import Workplace
@@ -102,7 +103,15 @@ async def serve(settings: Settings, registry: Registry, seen: Fingerprint, dsn: 
         )
         declare_actors(broker, execute=partial(execute, workplace), deliver=send)
         waker.work_here(WithoutBroker(broker, workplace))
-        sweeper = Sweeper(pool, live, waker, seconds=settings.sweep_seconds, retention_hours=settings.retention_hours)
+        stack.enter_context(present(settings.workers_dir, workplace.owner))
+        sweeper = Sweeper(
+            pool,
+            live,
+            waker,
+            seconds=settings.sweep_seconds,
+            retention_hours=settings.retention_hours,
+            workers_dir=settings.workers_dir,
+        )
 
         async def follow(registry: Registry) -> None:
             fleet.follow(registry.backends)

@@ -6,6 +6,7 @@ Runs in every process, web and worker; row locks keep the sweepers apart, so the
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 
@@ -13,6 +14,7 @@ from db import deliveries, leases, retention
 from db.pool import AWAY, Pool
 from runtime.chat.notices import owe_question
 from runtime.registry import LiveRegistry
+from runtime.worker import presence
 from runtime.worker.broker import Waker
 from runtime.worker.invocations import tell_plugins
 from runtime.worker.placing import place_and_wake, wake
@@ -26,10 +28,10 @@ RETENTION_SECONDS, FIRST_RETENTION_SECONDS = 3600.0, 60.0
 
 
 class Sweeper:
-    """One sweep every `seconds`: expired leases, lost wake-ups, waiting jobs, messages owed; plugins that have to hear
-    of an end; hourly what has expired.
+    """A sweep at once and every `seconds`: lost workers, lost wake-ups, waiting jobs, messages owed; plugins that
+    have to hear of an end; hourly what has expired.
 
-    stale_seconds: see `STALE_SECONDS`.
+    workers_dir: see `presence`. stale_seconds: see `STALE_SECONDS`.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Sweeper:
         *,
         seconds: float,
         retention_hours: float,
+        workers_dir: Path,
         stale_seconds: float = STALE_SECONDS,
     ) -> None:
         self._pool = pool
@@ -47,21 +50,19 @@ class Sweeper:
         self._waker = waker
         self._seconds = seconds
         self._retention_hours = retention_hours
+        self._workers_dir = workers_dir
         self._stale_seconds = stale_seconds
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(self.sweep, self._seconds, self._seconds), name="sweeper")
+            tasks.create_task(self._repeat(self.sweep, self._seconds, 0.0), name="sweeper")
             tasks.create_task(self._repeat(self.tell_plugins, self._seconds, self._seconds), name="endings")
             tasks.create_task(self._repeat(self.forget, RETENTION_SECONDS, FIRST_RETENTION_SECONDS), name="retention")
 
     async def sweep(self) -> None:
         """Set going what stands still. Raises: psycopg.OperationalError if the database is away."""
-        async with self._pool.connection() as connection:
-            reaped = await leases.reap(connection)
-        if reaped:
-            log.warning("jobs taken back from lost workers", jobs=[job.id for job in reaped])
+        await self._take_back()
         await place_and_wake(self._pool, self._live.current, self._waker)
         async with self._pool.connection() as connection:
             wakeups = await leases.due_wakeups(connection, self._stale_seconds)
@@ -76,6 +77,17 @@ class Sweeper:
         if untold:
             async with self._pool.connection() as connection:
                 await deliveries.not_woken(connection, untold)
+
+    async def _take_back(self) -> None:
+        missing = presence.missing(self._workers_dir)
+        async with self._pool.connection() as connection:
+            if missing:
+                await leases.expire(connection, missing)
+            reaped = await leases.reap(connection)
+        for owner in missing:
+            presence.forget(self._workers_dir, owner)
+        if reaped:
+            log.warning("jobs taken back from lost workers", jobs=[job.id for job in reaped])
 
     async def tell_plugins(self) -> None:
         """Tell plugins of jobs that ended with no worker at hand. Raises: psycopg.OperationalError."""

@@ -84,6 +84,24 @@ async def test_after_kill_9_the_next_worker_takes_over_the_prompt_that_is_render
     assert await yard.rows("select outcome from attempts order by number") == [("lost",), ("collected",)]
 
 
+async def test_after_kill_9_other_processes_of_the_machine_do_not_wait_for_the_lease(yard: Yard, comfyui):
+    comfyui.faults.hold = {"sampler"}
+    first = await yard.start_worker(VEILRUN_LEASE_SECONDS="600")
+    job_id = await yard.queue("flux")
+    await yard.place_and_wake()
+    await held(comfyui)
+    await yard.start_worker(VEILRUN_LEASE_SECONDS="600")
+
+    first.kill()
+    await first.wait()
+    await yard.until(job_id, lambda job: job.state == "running" and job.attempt == 2)
+    comfyui.faults.hold = set()
+    job = await yard.until(job_id, lambda job: job.is_over)
+
+    assert job.state == "collected"
+    assert comfyui.posts == {job.prompt_id: 1}, "rendered once"
+
+
 async def test_after_kill_9_at_the_end_of_the_run_the_finished_prompt_is_collected(yard: Yard, comfyui):
     comfyui.faults.hold = {"sampler"}
     first = await yard.start_worker()
@@ -134,7 +152,7 @@ async def test_a_running_job_is_cancelled_and_its_gpu_is_free_for_the_next(yard:
 
     async with yard.pool.connection() as connection:
         await jobs.cancel(connection, job_id)
-    await yard.until(job_id, "cancelled", seconds=3.0)
+    await yard.until(job_id, "cancelled")
     comfyui.faults.hold = set()
     following = await yard.queue("flux")
     await yard.place_and_wake()

@@ -1,15 +1,17 @@
 """What stands still is found and set going."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from db import deliveries, jobs, leases, placement
-from db.pool import open_pool
+from db.pool import AWAY, open_pool
 from runtime.api import Invocation, Outcome, hookimpl
 from runtime.worker.broker import DELIVER, EXECUTE
 from runtime.worker.execute import execute
+from runtime.worker.presence import missing, present
 from runtime.worker.sweeper import Sweeper
 from tests.worker.test_execute import with_hooks
 from tests.worker.yard import Yard, eventually
@@ -18,7 +20,20 @@ from tests.worker.yard import Yard, eventually
 @pytest.fixture
 def sweeper(yard: Yard) -> Sweeper:
     shop = yard.workplace
-    return Sweeper(yard.pool, shop.live, shop.waker, seconds=0.1, retention_hours=24, stale_seconds=5)
+    return Sweeper(
+        yard.pool,
+        shop.live,
+        shop.waker,
+        seconds=0.1,
+        retention_hours=24,
+        workers_dir=workers_of(yard),
+        stale_seconds=5,
+    )
+
+
+def workers_of(yard: Yard) -> Path:
+    """Where the worker processes that the yard starts say that they live."""
+    return yard.path.parent / "workers"
 
 
 async def owe(yard: Yard, kind: deliveries.Kind, job_id: int | None = None, *, is_woken: bool = True) -> int:
@@ -46,6 +61,42 @@ async def test_a_job_of_a_lost_worker_is_woken_again_on_its_backend_with_its_pro
     assert (job.state, job.backend, job.prompt_id) == ("placed", "gpu-1", "p-1")
     assert yard.sent(EXECUTE) == [{"job_id": job_id, "fence": job.fence}]
     assert await yard.rows("select outcome, error from attempts") == [("lost", "WorkerLost")]
+
+
+async def test_a_job_of_a_process_of_this_machine_that_was_killed_is_not_left_to_its_lease(
+    yard: Yard, sweeper: Sweeper
+):
+    held, gone = await yard.queue("flux"), await yard.queue("flux")
+    workers = workers_of(yard)
+    workers.mkdir()
+    (workers / "killed").touch()
+    with present(workers, "alive"):
+        wakeups = await yard.place()
+        async with yard.pool.connection() as connection:
+            for wakeup in wakeups:
+                owner = "killed" if wakeup.job_id == gone else "alive"
+                await leases.claim(connection, wakeup, owner=owner, seconds=600, prompt_id="p-1", versions={})
+
+        await sweeper.sweep()
+
+        assert (await yard.job(gone)).state == "placed"
+        assert (await yard.job(held)).state == "running"
+        assert [file.name for file in workers.iterdir()] == ["alive"]
+
+
+async def test_the_file_of_a_killed_process_stays_until_its_jobs_are_taken_back(yard: Yard):
+    workers = workers_of(yard)
+    workers.mkdir()
+    (workers / "killed").touch()
+    async with open_pool("postgresql://nobody@127.0.0.1:9/nothing", "away") as away:
+        away.timeout = 0.05
+        shop = yard.workplace
+        sweeper = Sweeper(away, shop.live, shop.waker, seconds=0.1, retention_hours=24, workers_dir=workers)
+
+        with pytest.raises(AWAY):
+            await sweeper.sweep()
+
+    assert missing(workers) == ["killed"]
 
 
 async def test_a_job_of_a_lost_worker_without_tries_left_is_dead_and_its_chat_is_told(yard: Yard, sweeper: Sweeper):
@@ -141,7 +192,8 @@ async def test_what_has_expired_is_deleted(yard: Yard, sweeper: Sweeper):
 async def test_it_goes_on_sweeping_after_the_database_was_away(yard: Yard):
     async with open_pool("postgresql://nobody@127.0.0.1:9/nothing", "away") as away:
         away.timeout = 0.05
-        sweeper = Sweeper(away, yard.workplace.live, yard.workplace.waker, seconds=0.05, retention_hours=24)
+        shop = yard.workplace
+        sweeper = Sweeper(away, shop.live, shop.waker, seconds=0.05, retention_hours=24, workers_dir=workers_of(yard))
         with capture_logs() as logs:
             sweeping = asyncio.create_task(sweeper.run())
 
@@ -186,8 +238,10 @@ async def test_plugins_are_told_once_of_jobs_that_ended_before_a_worker_had_them
             told.append((invocation.job_id, outcome.state, outcome.error, invocation.arguments["prompt"]))
 
     with_hooks(yard, Listening())
+    shop = yard.workplace
     sweepers = [
-        Sweeper(yard.pool, yard.workplace.live, yard.workplace.waker, seconds=0.1, retention_hours=24) for _ in range(3)
+        Sweeper(yard.pool, shop.live, shop.waker, seconds=0.1, retention_hours=24, workers_dir=workers_of(yard))
+        for _ in range(3)
     ]
     cancelled, expired, waiting = [await yard.queue("flux") for _ in range(3)]
     async with yard.pool.connection() as connection:

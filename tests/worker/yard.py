@@ -32,7 +32,7 @@ from runtime.worker.execute import execute
 from runtime.worker.keeper import LeaseKeeper
 from runtime.worker.workplace import Workplace
 
-DEADLINE = 15.0
+DEADLINE = 40.0
 TOKEN = "7000000001:token-of-the-bot-in-worker-tests"
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing listens
 
