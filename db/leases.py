@@ -62,12 +62,12 @@ async def claim(
 ) -> tuple[Job, Lease] | None:
     """Take the placed job for `owner`; None if the wake-up was stale, doubled or late: then there is nothing to do.
 
-    Does not wait for the disk: should the database server crash, the job is placed again and this lease is lost.
+    On the disk when committed, and with it the placement, which did not wait for that: the prompt is posted next, and a
+    crash of the database server must not make the job one that nobody began.
     prompt_id: under which the prompt will be posted, unless the job has one, which an earlier worker may have posted.
     versions: command -> its row in `commands`, the version that this process runs.
     """
     values = {"job_id": wakeup.job_id, "fence": wakeup.fence, "owner": owner, "seconds": seconds}
-    await connection.execute("set local synchronous_commit = off")
     async with connection.cursor(row_factory=class_row(Job)) as cursor:
         await cursor.execute(CLAIM, {**values, "prompt_id": prompt_id, "versions": Jsonb(dict(versions))})
         job = await cursor.fetchone()

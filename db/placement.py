@@ -183,7 +183,8 @@ async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
 
     window: how many jobs of each command variant are read, beside one for each free slot, up to twice that.
 
-    The transaction does not wait for the disk: a decision that is lost with the database server is made again.
+    The transaction does not wait for the disk: a decision that is lost with the database server is made again, and one
+    that was acted upon is not lost, since the claim waits.
     """
     waiting = connection.cursor(row_factory=class_row(Waiting))
     slots = connection.cursor(row_factory=class_row(SlotRow))

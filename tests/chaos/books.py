@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 ORPHAN_SECONDS = 15.0
-"""Within so long a job whose worker was killed has to be worked on again."""
+"""Within so long a job whose worker was killed has to be worked on again, while there are a worker and a database."""
 
 MOST_FAILED = 0.02
 """Share of jobs that may use up their tries, each of which was struck."""
@@ -77,7 +77,10 @@ class Killed:
 
 @dataclass
 class Books:
-    """Everything that was seen. `balance` says what does not add up."""
+    """Everything that was seen. `balance` says what does not add up.
+
+    outages: when the database was away. unmanned: when no worker was up, since all had been killed.
+    """
 
     wanted: Sequence[Wanted]
     jobs: Sequence[Ended]
@@ -85,6 +88,7 @@ class Books:
     runs: Sequence[Run]
     killed: Sequence[Killed]
     outages: Sequence[Span]
+    unmanned: Sequence[Span] = ()
     cuts: Sequence[tuple[float, str]] = ()
     blows: Mapping[str, int] = field(default_factory=dict)
     updates_failed: int = 0
@@ -148,7 +152,8 @@ class Books:
 
     def orphans(self) -> list[tuple[int, float]]:
         """(job, seconds) for each job that was worked on by a process when that was killed: until it was worked on
-        again, without the time in which the database was away."""
+        again, without the time in which the database was away or no worker was up."""
+        idle = joined([*self.outages, *self.unmanned])
         ends = {job.id: job.ended_at for job in self.jobs}
         starts = {(one.job_id, one.number): one.started_at for one in self.tries}
         found = []
@@ -157,7 +162,7 @@ class Books:
             if death is None:
                 continue
             again = starts.get((one.job_id, one.number + 1), ends.get(one.job_id, death.at))
-            found.append((one.job_id, again - death.at - overlap((death.at, again), self.outages)))
+            found.append((one.job_id, again - death.at - overlap((death.at, again), idle)))
         return found
 
     def _death_of(self, one: Try) -> Killed | None:
@@ -197,6 +202,7 @@ class Books:
             ("tries requeued", _counted(str(one.error) for one in self.tries if one.outcome == "requeued") or "none"),
             ("blows", ", ".join(f"{count} {kind}" for kind, count in sorted(self.blows.items()))),
             ("database away", f"{sum(end - start for start, end in self.outages):.1f} s"),
+            ("no worker up", f"{sum(end - start for start, end in self.unmanned):.1f} s"),
             ("renderings", f"{renderings}, of these {needed} again since a ComfyUI was killed"),
             ("rendered twice without need", len(again) - needed),
             ("cut short with their server", sum(run.ended_at is None for run in self.runs)),
@@ -207,6 +213,22 @@ class Books:
             ("from asked to ended", spread(sorted(job.ended_at - job.created_at for job in self.jobs))),
         ]
         return "\n".join(f"  {name:<30} {value}" for name, value in rows)
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """The same time in spans that are apart from each other."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def gaps(spans: Iterable[Span]) -> list[Span]:
+    """The time between the spans."""
+    return [(before[1], after[0]) for before, after in itertools.pairwise(joined(spans))]
 
 
 def overlap(span: Span, others: Iterable[Span]) -> float:

@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 PAUSE_SECONDS = 0.3
+
+UP = re.compile(r'"event": "worker started".*"owner": "[^":]+:(\d+):.*"timestamp": "([^"]+)"')
 
 
 @dataclass
@@ -49,6 +53,13 @@ class Kept:
             os.killpg(self.lives[-1].pid, signal.SIGKILL)
         return True
 
+    def manned(self) -> Iterator[tuple[float, float]]:
+        """From when to when it was up, life by life, as its log says. One that lives still is up until now."""
+        up = {int(found[1]): _unix(found[2]) for found in UP.finditer(self._log.read_text(encoding="utf-8"))}
+        for life in self.lives:
+            if life.pid in up:
+                yield up[life.pid], life.ended_at or time.time()
+
     async def __aenter__(self) -> "Kept":
         self._task = asyncio.create_task(self._keep(), name=self.name)
         return self
@@ -74,3 +85,7 @@ class Kept:
                     await process.wait()
                 life.ended_at = time.time()
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _unix(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from runtime.sandbox.telegram import Chat
-from tests.chaos.books import Books, Ended, Killed, Run, Try, Wanted
+from tests.chaos.books import Books, Ended, Killed, Run, Try, Wanted, gaps
 from tests.chaos.crowd import Asked
 from tests.chaos.field import Field, Gpu
 
@@ -77,6 +77,7 @@ async def reckon(field: Field, asked: Sequence[Asked]) -> Books:
         runs=[run for gpu in field.gpus for run in runs_of(gpu)],
         killed=[Killed(blow.at, blow.target, blow.pid) for blow in field.blows if blow.pid is not None],
         outages=field.database.outages,
+        unmanned=gaps(span for worker in field.workers for span in worker.manned()),
         cuts=[(blow.at, blow.target) for blow in field.blows if blow.kind in ("socket cut", "line cut")],
         blows=Counter(blow.kind for blow in field.blows),
         updates_failed=failed[0],
