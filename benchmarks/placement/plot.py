@@ -1,4 +1,4 @@
-"""Two pictures: every policy on every trace, and how long jobs wait on the mixed fleet."""
+"""Two pictures: every policy on every trace by six measures, and how long jobs wait on the mixed fleet."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks.placement.bars import OURS, PEERS
+from benchmarks.placement.outcome import quantile
 from benchmarks.placement.score import Score
 
 COLOURS = {OURS: "#0b7285", "fifo": "#adb5bd", "least busy": "#868e96", "invokeai": "#f08c00", "swarmui": "#c2255c"}
@@ -21,6 +22,17 @@ SOONEST_SECONDS = 0.1
 """Shorter waits are drawn as this long."""
 
 Scores = Mapping[str, Mapping[str, Score]]
+
+WAITS: Mapping[str, Callable[[Score], float]] = {
+    "p50 wait, seconds": lambda score: quantile(score.waits, 0.5),
+    "p95 wait of all but the greedy user, seconds": lambda score: score.modest_p95,
+    "worst wait of these, seconds": lambda score: score.modest_worst,
+}
+SHARES: Mapping[str, Callable[[Score], float]] = {
+    "throughput, % of what the lower bound allows": lambda score: 100 / score.stretch,
+    "GPUs running jobs, % of the time": lambda score: 100 * score.running_share,
+    "loads of weights for each 100 jobs": lambda score: score.swaps_per_100,
+}
 
 
 def draw(scores: Scores, folder: Path) -> list[Path]:
@@ -33,17 +45,19 @@ def draw(scores: Scores, folder: Path) -> list[Path]:
 
 
 def _all_traces(scores: Scores, path: Path) -> Path:
-    figure, (waits, speeds) = pyplot.subplots(
-        1, 2, figsize=(10, 0.36 * len(scores) + 1.4), sharey=True, layout="constrained"
+    figure, (waits, shares) = pyplot.subplots(
+        2, 3, figsize=(14, 2 * (0.3 * len(scores) + 0.9)), sharey=True, layout="constrained"
     )
-    _dots(waits, scores, lambda score: max(score.modest_p95, SOONEST_SECONDS))
-    waits.set(xlabel="p95 wait of all but the greedy user, seconds (less is better)")
-    _logarithmic(waits)
-    waits.set_yticks(range(len(scores)), list(scores))
-    waits.invert_yaxis()
-    _dots(speeds, scores, lambda score: 100 / score.stretch)
-    speeds.set(xlabel="throughput, % of what the lower bound allows", xlim=(0, 103))
-    handles, labels = waits.get_legend_handles_labels()
+    for axes, (label, value) in zip(waits, WAITS.items(), strict=True):
+        _dots(axes, scores, lambda score, value=value: max(value(score), SOONEST_SECONDS))
+        axes.set(xlabel=label)
+        _logarithmic(axes)
+    for axes, (label, value) in zip(shares, SHARES.items(), strict=True):
+        _dots(axes, scores, value)
+        axes.set(xlabel=label, xlim=(0, 103))
+    waits[0].set_yticks(range(len(scores)), list(scores))
+    waits[0].set_ylim(len(scores) - 0.5, -0.5)
+    handles, labels = waits[0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=len(labels), frameon=False)
     return _saved(figure, path)
 
