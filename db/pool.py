@@ -18,8 +18,8 @@ from db.errors import DatabaseAway
 log = structlog.get_logger("veilrun.db")
 
 Pool: TypeAlias = AsyncConnectionPool[AsyncConnection]
-AWAY = (psycopg.OperationalError, PoolTimeout)
-"""What a database that does not answer raises."""
+AWAY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
+"""What a database that does not serve raises: it does not answer, or is a standby until another one takes over."""
 
 LIMIT_EXCEEDED = "54"
 """Class of SQLSTATE: the statement is too large or too complex. To psycopg that is an operational error as well."""
@@ -99,6 +99,6 @@ async def listen(dsn: str, channel: str) -> AsyncIterator[dict[str, Any] | None]
                         log.warning("notification is not JSON, left out", channel=channel)
                         continue
                     yield found
-        except psycopg.OperationalError as error:
+        except AWAY as error:
             log.warning("notifications lost, connecting again", channel=channel, error=type(error).__name__)
             await asyncio.sleep(LISTEN_RETRY_SECONDS)

@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from db import chats, deliveries, jobs
 from db.deliveries import Delivery, Kind
 from db.jobs import Job
-from db.pool import Pool
+from db.pool import AWAY, Pool
 from runtime import tracing
 from runtime.chat.blocked import end_chat
 from runtime.chat.desk import Desk, Done, Sender, Unwanted
@@ -153,7 +152,7 @@ async def _held(pool: Pool, delivery_id: int) -> AsyncIterator[None]:
             try:
                 async with pool.connection() as connection:
                     await deliveries.hold(connection, delivery_id, LEASE_SECONDS)
-            except psycopg.OperationalError:
+            except AWAY:
                 log.warning("claim not extended", delivery=delivery_id)
 
     task = asyncio.create_task(holding())

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import psycopg
 import structlog
 
 from db import statuses
 from db.jobs import COUNTED
-from db.pool import Pool
+from db.pool import AWAY, Pool
 from runtime.chat.desk import Desk
 from runtime.chat.errors import RetryLater, TelegramFailed
 from runtime.chat.gateway import TelegramGateway
@@ -94,7 +93,7 @@ class StatusEditor:
                         tasks.create_task(self._follow_queue())
                         tasks.create_task(self._count_down())
                         tasks.create_task(self._refresh_now_and_then())
-            except* psycopg.OperationalError:
+            except* AWAY:
                 log.warning("lead lost, trying to take it again")
             await asyncio.sleep(LEAD_SECONDS)
 

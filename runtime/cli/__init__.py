@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from psycopg import OperationalError
+from psycopg.errors import ReadOnlySqlTransaction
 
 from db.errors import DatabaseError
 from runtime.api import VeilrunError
@@ -63,9 +64,9 @@ def main() -> None:
     except (VeilrunError, DatabaseError) as error:
         print_error(f"error: {error}")
         sys.exit(1)
-    except OperationalError as error:
+    except (OperationalError, ReadOnlySqlTransaction) as error:
         first = str(error).strip().partition("\n")[0]
-        print_error(f"error: the database does not answer: {first}; check DATABASE_URL")
+        print_error(f"error: the database does not serve us: {first}; check DATABASE_URL")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from enum import Enum
 from types import TracebackType
 
+import psycopg
 import structlog
 from psycopg import AsyncConnection
 
 from db import events, leases
 from db.leases import Lease
-from db.pool import AWAY, listen
+from db.pool import listen
 
 log = structlog.get_logger("veilrun.keeper")
 
@@ -107,7 +108,7 @@ class LeaseKeeper:
                     while True:
                         await self._beat_once(connection)
                         await asyncio.sleep(self._beat_seconds)
-            except (*AWAY, TimeoutError) as error:
+            except (psycopg.Error, TimeoutError) as error:  # whatever it is: without heartbeats every job is lost
                 log.warning("heartbeat failed, connecting again", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
 

@@ -81,11 +81,11 @@ class PostgresBroker(WakeupBroker):
             is_fresh = self._connection is None
             try:
                 self._execute_once(statement, values)
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 self._forget()
                 if is_fresh:
                     raise
-                self._execute_once(statement, values)  # the server ended the connection while it was idle
+                self._execute_once(statement, values)  # the server ended the connection, or is not the primary any more
 
     def _execute_once(self, statement: LiteralString, values: Sequence[object]) -> None:
         connection = self._connection = self._connection or _connected(self._parameters)
@@ -160,5 +160,5 @@ def _installed(connection: Connection, work: Callable[[], T]) -> T:
 def _reaching() -> Iterator[None]:
     try:
         yield
-    except psycopg.OperationalError as error:
-        raise BrokerAway(f"PostgreSQL, as BROKER_URL names it, does not answer ({type(error).__name__})") from error
+    except psycopg.Error as error:  # as also a role that may not make or use the tables
+        raise BrokerAway(f"PostgreSQL, as BROKER_URL names it, does not serve us ({type(error).__name__})") from error

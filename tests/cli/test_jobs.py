@@ -189,6 +189,6 @@ async def test_a_database_that_is_away_is_one_line(shell: Shell, words: tuple[st
     done = await shell.run(*words, DATABASE_URL="postgresql://bot:hush@127.0.0.1:9/veilrun")
 
     assert done.status == 1
-    assert done.complaint.startswith("error: the database does not answer: ")
+    assert done.complaint.startswith("error: the database does not serve us: ")
     assert done.complaint.endswith("check DATABASE_URL")
     assert "hush" not in done.err

@@ -66,7 +66,9 @@ async def test_a_connection_that_the_server_ended_meanwhile_is_not_handed_out(
         assert connection.info.backend_pid != first
 
 
-@pytest.mark.parametrize("error", [psycopg.OperationalError("gone"), PoolTimeout("full")])
+@pytest.mark.parametrize(
+    "error", [psycopg.OperationalError("gone"), psycopg.errors.ReadOnlySqlTransaction("standby"), PoolTimeout("full")]
+)
 async def test_a_database_that_is_away_is_one_typed_error(error: Exception) -> None:
     with pytest.raises(DatabaseAway, match=type(error).__name__):
         async with reaching_database():

@@ -97,6 +97,18 @@ async def test_a_wake_up_that_cannot_be_sent_is_logged_and_left_to_the_sweeper()
     assert [(entry["event"], entry["job_id"]) for entry in logs] == [("wake-up not sent", 3)]
 
 
+async def test_a_postgresql_that_takes_no_writes_from_us_counts_as_away(database: Database):
+    broker = make_broker(f"{database.dsn}&options=-c%20default_transaction_read_only%3Don", NOWHERE)
+    waker = Waker(broker)
+
+    assert await waker.wake_execute([Wakeup(3, 7)]) == [Wakeup(3, 7)]
+    with pytest.raises(BrokerAway, match=r"as BROKER_URL names it, does not serve us \(ReadOnlySqlTransaction\)"):
+        broker.mailbox("execute").take(0.1)
+
+    waker.close()
+    broker.close()
+
+
 @pytest.fixture
 def broker(database: Database) -> Iterator[dramatiq.Broker]:
     made = make_broker("postgresql", database.dsn)

@@ -1,13 +1,18 @@
 """Leases in one process: extended while held, and given up as soon as they are lost."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection, sql
+from structlog.testing import capture_logs
 
 from db import jobs, leases
 from db.leases import Lease, Wakeup
 from runtime.worker.keeper import Held, LeaseKeeper, Stop
-from tests.worker.yard import Yard, expire
+from tests.worker.yard import Yard, eventually, expire
 
 
 async def claimed(yard: Yard, seconds: float) -> Lease:
@@ -75,18 +80,48 @@ async def test_a_broken_heartbeat_connection_comes_back(yard: Yard):
 
     async with LeaseKeeper(yard.dsn, 3) as keeper, keeper.hold(lease) as held:
         await asyncio.sleep(0.3)
-        await _cut_others(yard)
+        async with yard.pool.connection() as connection:
+            await _cut_others(connection)
         with pytest.raises(TimeoutError):
             await stopped(held, 3.5)
 
 
-async def _cut_others(yard: Yard) -> None:
-    """Break every connection to the database but the one that asks for it."""
-    async with yard.pool.connection() as connection:
-        await connection.execute(
-            """select pg_terminate_backend(pid) from pg_stat_activity
-               where datname = current_database() and pid <> pg_backend_pid()"""
-        )
+async def test_heartbeats_go_on_when_a_standby_has_become_the_primary(yard: Yard):
+    lease = await claimed(yard, 4)
+
+    async with LeaseKeeper(yard.dsn, 4) as keeper, keeper.hold(lease) as held:
+        with capture_logs() as logs:
+            async with only_reading(yard):
+                await eventually(lambda: _has_logged(logs, "ReadOnlySqlTransaction"))
+        with pytest.raises(TimeoutError):
+            await stopped(held, 4.5)
+
+
+@asynccontextmanager
+async def only_reading(yard: Yard) -> AsyncIterator[None]:
+    """Every connection to the database is cut, and new ones can only read: it has failed over."""
+    async with await AsyncConnection.connect(yard.dsn, autocommit=True) as operator:
+        ((name,),) = await yard.rows("select current_database()")
+        database = sql.Identifier(name)
+        await operator.execute(sql.SQL("alter database {} set default_transaction_read_only = on").format(database))
+        try:
+            await _cut_others(operator)
+            yield
+        finally:
+            await operator.execute(sql.SQL("alter database {} reset default_transaction_read_only").format(database))
+            await _cut_others(operator)
+
+
+async def _has_logged(logs: list[Any], error: str) -> bool:
+    return any(entry.get("error") == error for entry in logs)
+
+
+async def _cut_others(connection: AsyncConnection) -> None:
+    """Break every connection to the database but this one."""
+    await connection.execute(
+        """select pg_terminate_backend(pid) from pg_stat_activity
+           where datname = current_database() and pid <> pg_backend_pid()"""
+    )
 
 
 async def test_handing_back_stops_what_is_held_and_what_is_taken_afterwards(yard: Yard):

@@ -10,12 +10,10 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from psycopg import OperationalError
-from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
 from db import tokens
-from db.pool import Pool, is_away
+from db.pool import AWAY, Pool, is_away
 from runtime import metrics
 from runtime.functions.callbacks import CallbackSender, open_client
 from runtime.functions.errors import (
@@ -145,8 +143,8 @@ def _application(has_callbacks: bool) -> FastAPI:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _away)
-    app.add_exception_handler(PoolTimeout, _away)
+    for away in AWAY:
+        app.add_exception_handler(away, _away)
     app.add_exception_handler(Exception, _internal)
     return app
 
