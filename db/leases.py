@@ -42,7 +42,7 @@ CLAIM = f"""
             prompt_id = coalesce(prompt_id, %(prompt_id)s),
             command_id = coalesce((%(versions)s ->> command)::bigint, command_id)
         where id = (select id from jobs where id = %(job_id)s and state = 'placed' and fence = %(fence)s
-                    for update skip locked)
+                    for update)
         returning {COLUMNS}),
     opened as (
         insert into attempts (job_id, number, fence, command_id, backend, prompt_id, worker)

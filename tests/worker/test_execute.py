@@ -21,7 +21,7 @@ from runtime.sandbox.comfyui import Pace, SandboxComfyUI
 from runtime.scheduler.sync import sync_registry
 from runtime.worker.execute import execute
 from runtime.worker.keeper import LeaseKeeper
-from tests.worker.yard import Yard, expire, open_yard, write_registry
+from tests.worker.yard import Yard, eventually, expire, open_yard, write_registry
 
 
 def picture(colour: str = "red", *, text: str | None = None) -> bytes:
@@ -174,6 +174,23 @@ async def test_a_wake_up_with_an_old_fence_does_nothing(yard: Yard, comfyui):
 
     assert (await yard.job(job_id)).state == "placed"
     assert comfyui.posts.total() == 0
+
+
+async def test_a_wake_up_is_not_lost_on_a_job_whose_row_is_being_written_to(yard: Yard):
+    job_id = await yard.queue("flux", chat_id=7, user_id=8)
+    (wakeup,) = await yard.place()
+
+    async with yard.pool.connection() as connection:  # the status message has just been sent
+        await jobs.set_status_message(connection, job_id, 5)
+        executing = asyncio.create_task(execute(yard.workplace, job_id, wakeup.fence))
+        await eventually(lambda: is_waiting_for(yard, connection.info.backend_pid))
+    await executing
+
+    assert (await yard.job(job_id)).state == "collected"
+
+
+async def is_waiting_for(yard: Yard, pid: int) -> bool:
+    return bool(await yard.rows("select from pg_stat_activity where %s = any(pg_blocking_pids(pid))", pid))
 
 
 async def test_two_wake_ups_for_one_job_run_it_once(yard: Yard, comfyui):
