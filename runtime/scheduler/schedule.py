@@ -182,6 +182,9 @@ def _slots(seen: placement.Snapshot, registry: Registry) -> list[Slot]:
         config, state = config_of.get(row.backend), state_of[row.backend]
         if config is None:  # another process runs a newer registry, or this slot waits for its last job to leave
             continue
+        held = _held(row)
+        if held is None and row.position > config.lookahead:  # its last job has left: the look-ahead was shortened
+            continue
         slots.append(
             Slot(
                 backend=row.backend,
@@ -189,7 +192,7 @@ def _slots(seen: placement.Snapshot, registry: Registry) -> list[Slot]:
                 vram_gb=config.vram_gb,
                 device=state.device,
                 labels=config.labels,
-                held=_held(row),
+                held=held,
                 away=_away(state),
                 warm_model_set=state.warm_model_set,
                 warm_since=state.warm_since,

@@ -367,9 +367,8 @@ async def test_a_rolled_back_end_counts_nothing(pool: Pool, database):
 
 
 async def test_jobs_of_the_command_that_wait_there_are_asked_back_when_it_opens(pool: Pool, registry):
-    async with pool.connection() as connection:
-        await connection.execute("insert into slots (backend, position) values ('gpu-a', 2), ('gpu-a', 3)")
-        await connection.execute("update backends set health = 'away' where name <> 'gpu-a'")
+    registry = replace(registry, backends=(replace(registry.backends[0], lookahead=3),))
+    await sync_registry(pool, registry)
     numbers = [await queue(pool, command) for command in ("flux", "flux", "sd3", "flux")]
     await place_jobs(pool, registry)
     assert await backends_of(pool, numbers) == ["gpu-a"] * 4

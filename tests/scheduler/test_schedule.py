@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from db import jobs, placement, views
+from db import backends, jobs, placement, views
 from db.jobs import NewJob
 from db.pool import Pool, open_pool
 from runtime.registry import Registry, load_registry
@@ -233,6 +233,24 @@ async def test_the_tables_follow_the_registry(pool: Pool, tmp_path: Path):
     assert slots == [("gpu-a", 3)]
     assert commands == [("flux", True), ("sd3", False)]
     assert "sampler" in graph
+
+
+async def test_a_place_that_the_registry_took_away_in_use_is_given_to_no_other_job(pool: Pool, tmp_path: Path):
+    registry = await prepared(pool, tmp_path, lookahead=1)
+    first, behind = [await queue(pool) for _ in range(2)]
+    await place_jobs(pool, registry)
+    async with pool.connection() as connection:
+        assert await backends.busy_with(connection, "gpu-a") == [first, behind]
+
+    registry = await prepared(pool, tmp_path, lookahead=0)
+    async with pool.connection() as connection:
+        for job_id in (first, behind):
+            await jobs.cancel(connection, job_id)
+    following = [await queue(pool) for _ in range(2)]
+    await place_jobs(pool, registry)
+
+    async with pool.connection() as connection:
+        assert await backends.busy_with(connection, "gpu-a") == following[:1]
 
 
 async def test_a_gpu_with_a_pinned_command_runs_no_other(pool: Pool, tmp_path: Path):
