@@ -249,7 +249,9 @@ class HealthWatch:
             before = self._last.get(name)
             if health.state == "away" and (before is None or before.state == "ready"):
                 await views.doubt(connection, name, self.machine)
-            if health.state == "ready" and (before is None or before.cards != health.cards):
+            if health.state == "ready" and (
+                before is None or (before.cards, before.doubt) != (health.cards, health.doubt)
+            ):
                 cards = [asdict(card) for card in health.cards]
                 await backends.tell_devices(connection, name, cards, health.doubt)
             if has_come_back(before, health):

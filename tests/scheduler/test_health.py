@@ -161,6 +161,33 @@ async def test_a_card_that_is_smaller_than_the_registry_says_is_told(tmp_path: P
     assert health.doubt == "the registry says 32 GB, but cuda:0 NVIDIA GeForce RTX 4070 has 12 GB"
 
 
+async def test_nothing_is_doubted_any_more_once_the_registry_was_corrected(database, tmp_path: Path):
+    async def on_ready() -> None: ...
+
+    async def is_doubted(wanted: bool) -> bool:
+        async with pool.connection() as connection:
+            (listed,) = await backends.listed(connection)
+        return (listed.doubt is not None) == wanted
+
+    async with (
+        SandboxComfyUI(pace=0, devices=[Device("cuda:0 NVIDIA GeForce RTX 4070", 11.99)]) as small,
+        open_pool(database.dsn, "test") as pool,
+    ):
+        registry = load_registry(write_registry(tmp_path, [small]))
+        async with Fleet(registry.backends) as fleet:
+            await sync_registry(pool, registry)
+            watch = HealthWatch(fleet, LiveRegistry(registry), pool, on_ready)
+            watching = asyncio.create_task(watch.run())
+            try:
+                await eventually(lambda: is_doubted(True))
+                fleet.follow([replace(config, vram_gb=12) for config in registry.backends])
+                watch.follow()
+                await eventually(lambda: is_doubted(False))
+            finally:
+                watching.cancel()
+                await asyncio.wait({watching})
+
+
 def test_a_card_is_the_one_that_the_registry_means_if_only_the_driver_took_its_share():
     def doubt(claimed: float, told: float, **more: object) -> str | None:
         return doubt_of(BackendConfig("gpu", "http://127.0.0.1:9", vram_gb=claimed, **more), (Card("a card", told),))
