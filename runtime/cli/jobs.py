@@ -1,8 +1,9 @@
 """`veilrun jobs`: what was asked for and what became of it. Prompts and media are never shown."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, cast
 
@@ -16,7 +17,7 @@ from db.endings import Replayed
 from db.jobs import Job, State
 from runtime.api import VeilrunError
 from runtime.cli.database import ask
-from runtime.cli.output import AsJson, Commands, print_json, print_table, screen
+from runtime.cli.output import AsJson, Commands, print_error, print_json, print_table, screen
 
 app = Commands(help="List, show, cancel, replay jobs. Prompts are never shown.")
 
@@ -30,7 +31,9 @@ STATES = ("queued", "placed", "running", "collected", "delivered", "failed", "ca
 JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
 JobIds = Annotated[list[int] | None, typer.Argument(metavar="[JOB]...", help="Numbers of jobs.")]
 OfCommand = Annotated[str | None, typer.Option("--command", metavar="NAME", help="Only of this command.")]
-OfUser = Annotated[int | None, typer.Option("--user", metavar="ID", help="Only of this Telegram user id.")]
+OfUser = Annotated[
+    int | None, typer.Option("--user", metavar="ID", max=2**63 - 1, help="Only of this Telegram user id.")
+]
 
 MOST_AT_ONCE = 10_000
 
@@ -60,7 +63,12 @@ def _document(job: Job) -> dict[str, Any]:
 
 def _note(job: Job) -> str:
     is_for_later = job.state == "queued" and job.due_seconds > 0
-    return job.error or (f"not before {job.run_at:%Y-%m-%d %H:%M:%S}" if is_for_later else job.placement or "")
+    return job.error or (f"not before {_when(job.run_at)} UTC" if is_for_later else job.placement or "")
+
+
+def _when(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """In UTC, whatever the database's time zone is."""
+    return moment.astimezone(UTC).strftime(form)
 
 
 @app.command("list", epilog="Example: veilrun jobs list --dead --command flux --json")
@@ -93,12 +101,12 @@ def list_jobs(
             f"{job.command} --{job.variant}" if job.variant else job.command,
             job.backend or "",
             f"{job.attempt}/{job.max_attempts}",
-            f"{job.created_at:%Y-%m-%d %H:%M:%S}",
+            _when(job.created_at),
             _note(job),
         ]
         for job in jobs
     ]
-    print_table("jobs", ["job", "state", "command", "backend", "attempt", "created", "note"], rows)
+    print_table("jobs", ["job", "state", "command", "backend", "attempt", "created, UTC", "note"], rows)
 
 
 @app.command(epilog="Example: veilrun jobs show 42 --json")
@@ -124,23 +132,26 @@ def show(job_id: JobId, as_json: AsJson = False) -> None:
         return
     for name, value in document.items():
         if name not in ("tries", "events") and value is not None:
-            screen.print(f"{name:18} {value}")
+            shown = f"{_when(value)} UTC" if isinstance(value, datetime) else value
+            screen.print(f"{name:18} {shown}", markup=False, soft_wrap=True)
     for one in document["tries"]:
-        screen.print(f"try {one['number']:<3} {_told(one)}", soft_wrap=True)
+        screen.print(f"try {one['number']:<3} {_told(one)}", markup=False, soft_wrap=True)
     for event in document["events"]:
         details = {name: value for name, value in event.items() if name not in ("at", "kind")}
-        screen.print(f"{event['at']:%H:%M:%S.%f}  {event['kind']:16} {json.dumps(details) if details else ''}")
+        told = f"{event['kind']:16} {json.dumps(details) if details else ''}"
+        screen.print(f"{_when(event['at'], '%H:%M:%S.%f')}  {told}", markup=False, soft_wrap=True)
 
 
 def _told(one: Mapping[str, Any]) -> str:
     """`13:05:01-13:05:20 gpu-a: failed, OutOfMemory; cold, load 9.1 s, run 4.2 s; worker host:7:ab`."""
-    ended = f"{one['ended_at']:%H:%M:%S}" if one["ended_at"] else "..."
+    ended = _when(one["ended_at"], "%H:%M:%S") if one["ended_at"] else "..."
     outcome = ", ".join(word for word in (one["outcome"] or "at work", one["error"]) if word)
     measured = [{True: "warm", False: "cold"}[one["was_warm"]]] if one["was_warm"] is not None else []
     measured += [
         f"{kind} {one[f'{kind}_seconds']:.1f} s" for kind in ("load", "run") if one[f"{kind}_seconds"] is not None
     ]
-    parts = [f"{one['started_at']:%H:%M:%S}-{ended} {one['backend']}: {outcome}", ", ".join(measured)]
+    started = _when(one["started_at"], "%H:%M:%S")
+    parts = [f"{started}-{ended} {one['backend']}: {outcome}", ", ".join(measured)]
     return "; ".join(part for part in (*parts, f"worker {one['worker']}") if part)
 
 
@@ -176,8 +187,8 @@ def cancel(
 
     if all_queued:
         screen.print(f"{ask(all_cancelled)} job(s) cancelled")
-    for job_id in job_ids or ():
-        screen.print(f"job {job_id}: {ask(partial(cancelled, job_id=job_id))}")
+    if job_ids:
+        ask(partial(_do_each, job_ids, cancelled))
 
 
 @app.command(epilog="Example: veilrun jobs replay 42, or veilrun jobs replay --all --command flux")
@@ -193,12 +204,13 @@ def replay(
     """
     _check_choice(job_ids, all_dead, "--all", command=command, user=user)
 
-    async def replayed(connection: AsyncConnection, job_id: int) -> None:
+    async def replayed(connection: AsyncConnection, job_id: int) -> str:
         verdict = await db.endings.replay(connection, job_id)
         if verdict == "not there":
             raise NoSuchJob(job_id)
         if verdict != "queued":
             raise WrongState(f"job {job_id}: {NOT_REPLAYED[verdict]}")
+        return "queued again"
 
     async def all_replayed(connection: AsyncConnection) -> dict[int, Replayed]:
         dead = await db.jobs.newest(connection, states=["dead"], command=command, user_id=user, limit=MOST_AT_ONCE)
@@ -214,9 +226,24 @@ def replay(
             if verdict != "queued":
                 screen.print(f"job {job_id}: left dead, {NOT_REPLAYED[verdict]}")
         screen.print(f"{sum(verdict == 'queued' for verdict in verdicts.values())} job(s) queued again")
-    for job_id in job_ids or ():
-        ask(partial(replayed, job_id=job_id))
-        screen.print(f"job {job_id}: queued again")
+    if job_ids:
+        ask(partial(_do_each, job_ids, replayed))
+
+
+async def _do_each(
+    job_ids: Sequence[int], work: Callable[[AsyncConnection, int], Awaitable[str]], connection: AsyncConnection
+) -> None:
+    """Do it to every job, whatever becomes of the others, and say so. Raises: typer.Exit if one could not be done."""
+    is_done = True
+    for job_id in job_ids:
+        try:
+            screen.print(f"job {job_id}: {await work(connection, job_id)}")
+        except (NoSuchJob, WrongState) as error:
+            print_error(f"error: {error}")
+            is_done = False
+        await connection.commit()
+    if not is_done:
+        raise typer.Exit(1)
 
 
 def _check_choice(job_ids: list[int] | None, is_all: bool, option: str, **narrowed: object) -> None:

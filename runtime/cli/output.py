@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 screen = Console(highlight=False)
+wide = Console(highlight=False, width=10_000)
 notices = Console(stderr=True, highlight=False)
 
 Commands = functools.partial(typer.Typer, no_args_is_help=True, rich_markup_mode=None)
@@ -30,14 +32,14 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print rows for a person, or say that there are none."""
+    """Print rows for a person, or say that there are none. Where nobody looks at a terminal, a row is one line."""
     if not rows:
         screen.print(f"no {title}")
         return
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*row)
-    screen.print(table)
+        table.add_row(*(Text(cell) for cell in row))
+    (screen if screen.is_terminal else wide).print(table)
 
 
 def _plain(value: Any) -> Any:

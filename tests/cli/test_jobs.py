@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from psycopg import sql
 
 from db import jobs, migrate, placement
 from db.jobs import NewJob
@@ -47,6 +48,37 @@ async def test_a_job_is_shown_with_what_happened_to_it(shell: Shell, asked: list
     assert "cancelled" in words.out
     assert [event["kind"] for event in document["events"]] == ["queued", "cancelled"]
     assert PROMPT not in "".join(shell.said)
+
+
+async def test_a_job_is_one_line_with_its_whole_reason_and_times_are_utc(
+    shell: Shell, database: Database, asked: list[int]
+) -> None:
+    reason = "waiting for gpu-a, which takes no new jobs: a new driver [until noon], and a look at its fans"
+    async with await database.connect() as connection:
+        ((name,),) = await (await connection.execute("select current_database()")).fetchall()
+        await connection.execute(sql.SQL("alter database {} set timezone to 'Asia/Tokyo'").format(sql.Identifier(name)))
+        await connection.execute(
+            "update jobs set created_at = '2026-01-02 03:04:05+00', placement = %s where id = %s", (reason, asked[0])
+        )
+
+    listed = await shell.run("jobs", "list", "--state", "queued")
+    shown = await shell.run("jobs", "show", str(asked[0]))
+
+    (_, line) = listed.out.splitlines()
+    assert line.split() == [str(asked[0]), "queued", "flux", "--dev", "0/3", "2026-01-02", "03:04:05", *reason.split()]
+    assert f"placement          {reason}\n" in shown.out
+    assert "created_at         2026-01-02 03:04:05 UTC\n" in shown.out
+
+
+async def test_each_of_several_jobs_is_seen_to_whatever_becomes_of_the_others(shell: Shell, asked: list[int]) -> None:
+    queued, cancelled, dead = map(str, asked)
+
+    stopped = await shell.run("jobs", "cancel", "999999", cancelled, queued)
+    again = await shell.run("jobs", "replay", cancelled, dead)
+
+    assert (stopped.status, stopped.out) == (1, f"job {queued}: cancelled\n")
+    assert [line.partition(":")[0] for line in stopped.err.splitlines()] == ["error", "error"]
+    assert (again.status, again.out) == (1, f"job {dead}: queued again\n")
 
 
 async def test_a_waiting_job_is_cancelled_once(shell: Shell, asked: list[int]) -> None:
@@ -147,10 +179,10 @@ async def test_a_job_for_later_says_when(shell: Shell, database: Database, asked
             "update jobs set run_at = '2126-01-02 03:04:05', is_due = false where id = %s", (asked[0],)
         )
 
-    listed = await shell.run("jobs", "list", "--state", "queued", COLUMNS="200")
+    listed = await shell.run("jobs", "list", "--state", "queued")
     shown = json.loads((await shell.run("jobs", "show", str(asked[0]), "--json")).out)
 
-    assert "not before 2126-01-02 03:04:05" in listed.out
+    assert "not before 2126-01-02 03:04:05 UTC" in listed.out
     assert (shown["run_at"][:19], shown["position"]) == ("2126-01-02T03:04:05", None)
 
 
@@ -160,6 +192,13 @@ async def test_a_job_that_is_not_there_is_one_line(shell: Shell, asked: list[int
 
     assert done.status == 1
     assert done.complaint == "error: there is no job 999999; `veilrun jobs list` shows those there are"
+
+
+async def test_a_user_that_cannot_be_is_wrong_usage(shell: Shell, asked: list[int]) -> None:
+    done = await shell.run("jobs", "list", "--user", str(2**63))
+
+    assert done.status == 2
+    assert "'--user'" in done.err
 
 
 async def test_a_state_that_does_not_exist_is_wrong_usage(shell: Shell, asked: list[int]) -> None:
