@@ -1,6 +1,8 @@
 """What a server can run: its node classes with their inputs and outputs, read from GET /object_info."""
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,12 +52,13 @@ class Catalogue:
 
     @classmethod
     def parse(cls, object_info: Mapping[str, Any]) -> "Catalogue":
-        """From the answer of GET /object_info. Entries not in ComfyUI's shape are left out, as if not installed."""
-        classes = {
-            name: _parse_class(name, entry)
-            for name, entry in object_info.items()
-            if isinstance(entry, dict) and isinstance(entry.get("input"), dict)
-        }
+        """From the answer of GET /object_info. Entries not in ComfyUI's shape are left out, as if not installed: a
+        custom node may tell anything of itself.
+        """
+        classes = {}
+        for name, entry in object_info.items():
+            with suppress(AttributeError, KeyError, OverflowError, TypeError, ValueError):
+                classes[name] = _parse_class(name, entry)
         return cls(classes)
 
     def model_files(self) -> frozenset[str]:
@@ -121,4 +124,5 @@ def _split(spec: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None

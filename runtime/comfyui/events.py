@@ -44,7 +44,7 @@ def parse_event(frame: str) -> Event | None:
         return None
     try:
         message = json.loads(frame)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(message, dict) or not isinstance(message.get("data"), dict):
         return None
@@ -70,4 +70,6 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+    return (
+        float(value) if isinstance(value, int | float) and abs(value) < 2**53 else 0.0
+    )  # nor NaN, which is below nothing

@@ -71,4 +71,25 @@ def test_the_step_counts_from_the_default() -> None:
 
 
 def test_entries_of_another_shape_are_left_out() -> None:
-    assert Catalogue.parse({"Broken": {}, "Odd": None, "Text": "x"}).classes == {}
+    good = {"input": {"required": {"it": ["INT"]}}, "output": []}
+    odd = [
+        {},
+        None,
+        "x",
+        {"input": "x"},
+        {"input": {"required": ["it"]}},
+        {"input": {"optional": 3}},
+        {"input": {}, "output": 3},
+        {"input": {"required": {"it": ["COMFY_DYNAMICCOMBO_V3", {"options": [3]}]}}},
+        {"input": {"required": {"it": ["COMFY_MATCHTYPE_V3", {"template": "x"}]}}},
+        {"input": {"required": {"it": ["INT", {"max": 10**400}]}}},
+    ]
+
+    catalogue = Catalogue.parse({"Good": good, **{f"Odd{number}": entry for number, entry in enumerate(odd)}})
+
+    assert list(catalogue.classes) == ["Good"]
+
+
+@pytest.mark.parametrize("bound", [float("inf"), float("-inf"), float("nan")])
+def test_a_bound_that_is_no_number_is_none(bound: float) -> None:
+    assert _kinds(["INT", {"min": bound, "max": bound, "step": bound}], 5) == []

@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,6 +145,18 @@ def test_frames_are_read_as_the_server_sends_them() -> None:
     cached = '{"type": "execution_cached", "data": {"nodes": ["8", "9"], "prompt_id": "p", "timestamp": 1}}'
     assert parse_event(cached) == Event("execution_cached", "p", nodes=frozenset({"8", "9"}))
     assert parse_event('{"type": "progress_state", "data": {"prompt_id": "p", "nodes": {}}}') is None
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1" + "0" * 400, '"7"', "null", "[]"])
+def test_a_step_that_is_no_number_is_none(value: str) -> None:
+    frame = f'{{"type": "progress", "data": {{"value": {value}, "max": {value}, "prompt_id": "p", "node": "81"}}}}'
+
+    assert parse_event(frame) == Event("progress", "p", "81", 0, 0)
+
+
+def test_a_frame_that_nobody_can_read_is_left_out() -> None:
+    assert parse_event("[" * 100_000) is None
+    assert parse_event("no json") is None
 
 
 def test_only_what_comes_with_a_history_entry_counts_as_an_end() -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from db import backends, breakers, placement
 from db.breakers import Failure
@@ -81,6 +83,19 @@ async def test_a_server_that_is_no_comfyui_is_away_with_what_it_answered(registr
 
     assert health.state == "away"
     assert "404" in (health.reason or "")
+
+
+async def test_an_answer_that_nobody_can_read_makes_the_backend_away_not_the_worker_fail(registry: Registry):
+    async def nest(_: web.Request) -> web.Response:
+        return web.Response(text="[" * 100_000, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/{route:.*}", nest)
+    async with TestServer(app) as server, Fleet([BackendConfig("odd", str(server.make_url("")))]) as fleet:
+        health = await check_backend(fleet["odd"], registry.commands)
+
+    assert health.state == "away"
+    assert "no JSON" in (health.reason or "")
 
 
 async def test_while_anon_is_away_so_is_the_backend_and_the_next_look_is_soon(registry: Registry, tmp_path: Path):
