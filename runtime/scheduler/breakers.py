@@ -23,6 +23,7 @@ from runtime.comfyui import (
 )
 from runtime.comfyui.preflight import MODEL_SUFFIXES
 from runtime.registry import Registry
+from runtime.scheduler.pins import pinned
 from runtime.scheduler.view import command_key
 
 LACKS = ("unknown_class", "missing_model")
@@ -76,13 +77,13 @@ def fitting_backends(registry: Registry, command: str, variant: str | None) -> t
     loaded = registry.commands.get(command)
     if loaded is None or variant not in (None, *(known.name for known in loaded.command.variants)):
         return ()
-    affinity = loaded.command.affinity_of(variant)
+    affinity, kept_for = loaded.command.affinity_of(variant), pinned(registry)
     return tuple(
         backend.name
         for backend in registry.backends
         if backend.vram_gb >= affinity.vram_gb
         and affinity.labels <= backend.labels
-        and (not backend.pin or command_key(command, variant) in backend.pin)
+        and affinity.model_set in kept_for.get(backend.name, {affinity.model_set})
     )
 
 

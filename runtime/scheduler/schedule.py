@@ -19,6 +19,7 @@ from db.pool import Pool
 from runtime.registry import Registry
 from runtime.scheduler.breakers import probing, tripped
 from runtime.scheduler.expectations import Awaited, Learned, moved
+from runtime.scheduler.pins import pinned
 from runtime.scheduler.place import place
 from runtime.scheduler.view import Decision, Held, QueuedJob, Slot, command_key
 
@@ -175,7 +176,7 @@ def _held(row: placement.SlotRow) -> Held | None:
 def _slots(seen: placement.Snapshot, registry: Registry) -> list[Slot]:
     state_of = {state.name: state for state in seen.backends}
     config_of = {config.name: config for config in registry.backends}
-    pinned = _pinned(registry)
+    kept_for = pinned(registry)
     is_tripped, is_probing = tripped(seen.breakers), probing(seen.breakers)
     slots = []
     for row in seen.slots:
@@ -199,29 +200,12 @@ def _slots(seen: placement.Snapshot, registry: Registry) -> list[Slot]:
                 missing=state.missing,
                 tripped=is_tripped.get(row.backend, {}),
                 probing=is_probing.get(row.backend, frozenset()),
-                pinned=pinned.get(row.backend, frozenset()),
+                pinned=kept_for.get(row.backend, frozenset()),
                 limits=config.limits,
                 round_trip_seconds=state.round_trip_seconds or 0.0,
             )
         )
     return slots
-
-
-def _pinned(registry: Registry) -> Mapping[str, frozenset[str]]:
-    """Backend -> the model sets of the commands that are pinned there, if any are.
-
-    A command of a plugin that could not be loaded has none; its own name keeps its place.
-    """
-    model_sets = {
-        command_key(name, variant): loaded.command.affinity_of(variant).model_set
-        for name, loaded in registry.commands.items()
-        for variant in (None, *(variant.name for variant in loaded.command.variants))
-    }
-    return {
-        config.name: frozenset(model_sets.get(key, key) for key in config.pin)
-        for config in registry.backends
-        if config.pin
-    }
 
 
 def _away(state: placement.BackendState) -> str | None:

@@ -140,6 +140,14 @@ def test_only_backends_with_the_card_the_labels_and_no_other_pin_fit_a_command(r
     assert fitting_backends(registry, "flux", "gone") == ()
 
 
+def test_a_command_fits_where_another_with_the_same_weights_is_pinned(registry: Registry):
+    dev, sd3 = registry.commands["flux"].command.affinity_of("dev"), registry.commands["sd3"]
+    alike = replace(sd3, command=replace(sd3.command, affinity=replace(sd3.command.affinity, model_set=dev.model_set)))
+
+    assert "gpu-d" not in fitting_backends(registry, "sd3", None)
+    assert "gpu-d" in fitting_backends(replace(registry, commands={**registry.commands, "sd3": alike}), "sd3", None)
+
+
 CERTAIN = Failure("gpu-a", "flux", "LoadTimeout", is_certain=True, others=())
 PERHAPS = Failure("gpu-a", "flux", "NodeFailed", is_certain=False, others=("gpu-b",))
 
