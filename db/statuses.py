@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from db.events import CHANNEL
 from db.jobs import BUCKETS, COUNTED, State
+from db.pool import notice_loss
 
 LEADER = 0x7665696C_0002  # any fixed number: one editor at a time
 _EDIT = 0x766557 << 40  # plus the job's id: one edit of a status message at a time
@@ -85,8 +86,7 @@ async def lead(dsn: str) -> AsyncGenerator[dict[str, Any] | None, None]:
     Raises: psycopg.OperationalError when the lead is lost.
     """
     async with await AsyncConnection.connect(dsn, autocommit=True, application_name="veilrun-status") as connection:
-        for setting, value in (("idle", 10), ("interval", 5), ("count", 4)):
-            await connection.execute(f"set tcp_keepalives_{setting} = {value}")
+        await notice_loss(connection)
         await connection.execute(f"listen {CHANNEL}")
         await connection.execute("select pg_advisory_lock(%s)", (LEADER,))
         yield None

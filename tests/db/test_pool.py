@@ -54,6 +54,15 @@ async def test_what_ends_well_is_committed_and_what_does_not_is_rolled_back(
     assert await (await operator.execute("select word from words")).fetchall() == [("kept",)]
 
 
+async def test_the_server_is_to_notice_soon_that_a_machine_is_gone_and_held_locks(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await connection.rollback()
+        cursor = await connection.execute("select name from pg_settings where source = 'session' order by name")
+        chosen = [name for (name,) in await cursor.fetchall()]
+
+    assert chosen == ["tcp_keepalives_count", "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout"]
+
+
 async def test_a_connection_that_the_server_ended_meanwhile_is_not_handed_out(
     pool: Pool, operator: AsyncConnection
 ) -> None:
