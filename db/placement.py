@@ -15,6 +15,9 @@ from db.breakers import NOT_CLOSED, Breaker
 
 LOCK = 0x7665696C_0001  # any fixed number: one scheduler at a time
 
+FROZEN_SECONDS = 5
+"""A scheduler that says nothing for so long amid a decision, which takes milliseconds, has been stopped."""
+
 DEVICE = r"""coalesce(nullif(backends.device, ''),
     nullif(regexp_replace(backends.devices -> 0 ->> 'name', '^[a-z]+:[0-9]+ | : [A-Za-z]+$', '', 'g'), 'cpu'),
     backends.name)"""
@@ -183,6 +186,8 @@ async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
 
     window: how many jobs of each command variant are read, beside one for each free slot, up to twice that.
 
+    Raises: psycopg.errors.LockNotAvailable if somebody else has been deciding for twice FROZEN_SECONDS.
+
     The transaction does not wait for the disk: a decision that is lost with the database server is made again, and one
     that was acted upon is not lost, since the claim waits.
     """
@@ -192,6 +197,7 @@ async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
     breakers = connection.cursor(row_factory=class_row(Breaker))
     async with connection.pipeline():
         await connection.execute("set local synchronous_commit = off")
+        await connection.execute(f"set local lock_timeout = '{2 * FROZEN_SECONDS}s'")
         await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
         await connection.execute(DUE)
         await waiting.execute(WAITING, {"window": window})
@@ -201,6 +207,24 @@ async def snapshot(connection: AsyncConnection, window: int) -> Snapshot:
         return Snapshot(
             await waiting.fetchall(), await slots.fetchall(), await backends.fetchall(), await breakers.fetchall()
         )
+
+
+END_FROZEN = """
+    select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
+    where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+      and classid = %(lock)s >> 32 and objid = %(lock)s & 4294967295 and granted
+      and wait_event_type = 'Client'
+      and greatest(query_start, state_change) < now() - make_interval(secs => %(seconds)s)
+"""
+
+
+async def end_frozen(connection: AsyncConnection) -> bool:
+    """Whether a scheduler was found that stopped amid its decision. The decision is undone, so that others can decide.
+
+    A process that is frozen answers nothing, and its server waits for it without a limit: it has none amid a pipeline.
+    """
+    cursor = await connection.execute(END_FROZEN, {"lock": LOCK, "seconds": FROZEN_SECONDS})
+    return await cursor.fetchone() is not None
 
 
 PLACE = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from db import deliveries, leases, retention
+from db import deliveries, leases, placement, retention
 from db.pool import AWAY, Pool
 from runtime.chat.notices import owe_question
 from runtime.registry import LiveRegistry
@@ -84,8 +84,11 @@ class Sweeper:
             if missing:
                 await leases.expire(connection, missing)
             reaped = await leases.reap(connection)
+            is_frozen = await placement.end_frozen(connection)
         for owner in missing:
             presence.forget(self._workers_dir, owner)
+        if is_frozen:
+            log.warning("a scheduler stopped amid a decision, which was undone")
         if reaped:
             log.warning("jobs taken back from lost workers", jobs=[job.id for job in reaped])
 

@@ -99,6 +99,27 @@ async def test_the_file_of_a_killed_process_stays_until_its_jobs_are_taken_back(
     assert missing(workers) == ["killed"]
 
 
+async def test_a_scheduler_that_froze_amid_a_decision_holds_up_the_others_for_seconds_only(
+    yard: Yard, sweeper: Sweeper
+):
+    job_id = await yard.queue("flux")
+
+    async def is_placed() -> bool:
+        await sweeper.sweep()
+        return (await yard.job(job_id)).state == "placed"
+
+    async def decide_too_late() -> None:
+        async with open_pool(yard.dsn, "frozen") as pool, pool.connection() as connection, connection.pipeline():
+            await placement.snapshot(connection, 64)
+            await eventually(is_placed, 30)
+            await placement.place(connection, job_id, "gpu-1", 1, "too late")
+
+    with pytest.raises(AWAY):
+        await decide_too_late()
+
+    assert await yard.rows("select job_id from slots where job_id is not null") == [(job_id,)]
+
+
 async def test_a_job_of_a_lost_worker_without_tries_left_is_dead_and_its_chat_is_told(yard: Yard, sweeper: Sweeper):
     job_id = await run(yard, max_attempts=1)
 
