@@ -145,3 +145,11 @@ def test_alerts_name_metrics_that_exist_and_say_what_to_do() -> None:
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["action"]
     assert len({rule["alert"] for rule in rules}) == len(rules) >= 8
+
+
+@pytest.mark.parametrize(
+    "file", [*DEPLOY.glob("compose*.yaml"), *DEPLOY.glob("quadlet/*.container")], ids=lambda file: file.name
+)
+def test_no_container_sees_the_registry_file_without_its_folder(file: Path) -> None:
+    """It would go on seeing the old file when a new one takes its place."""
+    assert ".yaml:" not in file.read_text(encoding="utf-8")
