@@ -110,9 +110,9 @@ def disable(name: str) -> None:
 
 
 def _set(name: str, enabled: bool) -> None:
-    path = read_settings().registry
-    word = "enabled" if enabled else "disabled"
-    if set_enabled(path, name, enabled):
+    settings = read_settings()
+    path, word = settings.registry, "enabled" if enabled else "disabled"
+    if set_enabled(path, name, enabled, folder=settings.plugins_dir):
         screen.print(f"{name} is {word} in {path}", markup=False, soft_wrap=True)
     else:
         screen.print(f"{name} was {word} already", markup=False)

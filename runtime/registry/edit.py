@@ -12,50 +12,65 @@ from runtime.api import VeilrunError
 from runtime.registry.document import parse, plain, read_text
 from runtime.registry.errors import PluginUnusable
 from runtime.registry.load import load_registry
+from runtime.registry.plugins import no_plugin
 
 
 class CannotEdit(VeilrunError):
-    """The file is written in a way that a small change cannot be made to. The text says what to write by hand."""
+    """The file cannot be replaced, or is written in a way that a small change cannot be made to.
+
+    The text says what to write by hand.
+    """
 
 
-def set_enabled(path: Path, name: str, enabled: bool) -> bool:
-    """Enable or disable the plugin in the file; False if it says so already.
+def set_enabled(path: Path, name: str, enabled: bool, *, folder: Path | None = None) -> bool:
+    """Enable or disable the plugin in the file; False if it is so already. folder: of single-file plugins.
 
     The new content is checked as a whole before it takes the place of the old one, in one step, with its mode.
 
-    Raises: RegistryInvalid if the file is invalid, before or after the change; PluginUnusable if what is to be enabled
-    cannot be; CannotEdit; OSError.
+    Raises: RegistryInvalid if the file is invalid, before or after the change; PluginUnusable if there is no such
+    plugin, or what is to be enabled cannot be, or would take a command's name from another; CannotEdit.
     """
     text = read_text(path)
     tree = parse(path, text)
-    load_registry(path, text=text)
+    before = load_registry(path, text=text, folder=folder)
+    known = {plugin.name: plugin for plugin in before.plugins}
+    if name not in known:
+        word = "enabled" if enabled else "disabled"
+        raise PluginUnusable(f"{name} is not {word}: {no_plugin(name, list(known))}")
+    if known[name].enabled is enabled:
+        return False
     wanted = plain(tree)
-    section = (wanted.setdefault("plugins", {}) or {}).get(name)
-    if section is None and not enabled:
-        return False
-    if section is not None and section.get("enabled", True) is enabled:
-        return False
-    wanted["plugins"] = {**(wanted["plugins"] or {}), name: {**(section or {}), "enabled": enabled}}
+    plugins = wanted.get("plugins") or {}
+    wanted["plugins"] = {**plugins, name: {**plugins.get(name, {}), "enabled": enabled}}
     for changed in _candidates(text, tree, name, enabled):
         with contextlib.suppress(VeilrunError):
             if plain(parse(path, changed)) == wanted:
                 break
     else:
-        word = "true" if enabled else "false"
-        raise CannotEdit(
-            f"{path.name} is laid out in another way; write by hand: plugins: {{{name}: {{enabled: {word}}}}}"
-        )
-    registry = load_registry(path, text=changed)
-    for plugin in registry.plugins:
-        if plugin.name == name and enabled and plugin.error:
+        raise CannotEdit(f"{path.name} is laid out in another way; {_by_hand(name, enabled)}")
+    for plugin in load_registry(path, text=changed, folder=folder).plugins:
+        if enabled and plugin.name == name and plugin.error:
             raise PluginUnusable(f"{name} is not enabled: {plugin.error}")
-    _replace(path, changed)
+        if enabled and plugin.error and not known[plugin.name].error:
+            raise PluginUnusable(f"{name} is not enabled, since {plugin.name} would not work any more: {plugin.error}")
+    try:
+        _replace(path, changed)
+    except OSError as error:
+        raise CannotEdit(f"{path} cannot be replaced here: {error.strerror}; {_by_hand(name, enabled)}") from error
     return True
+
+
+def _by_hand(name: str, enabled: bool) -> str:
+    return f"write by hand: plugins: {{{name}: {{enabled: {_word(enabled)}}}}}"
+
+
+def _word(enabled: bool) -> str:
+    return "true" if enabled else "false"
 
 
 def _candidates(text: str, tree: CommentedMap, name: str, enabled: bool) -> Iterator[str]:
     """The text with the change made in each way that its layout may call for."""
-    word = "true" if enabled else "false"
+    word = _word(enabled)
     plugins = tree.get("plugins")
     entry = f"{name}: {{enabled: {word}}}"
     if not isinstance(plugins, CommentedMap) or not plugins:

@@ -3,7 +3,7 @@
 import importlib.metadata
 import inspect
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,9 +140,13 @@ def _entry_point(name: str, package: str | None, installed: Installed) -> Point:
         raise PluginUnusable(f"{rivals} each offer a plugin {name!r}; say which one with `package:`")
     if points:
         return points[0]
-    known = ", ".join(sorted(installed)) or "none"
+    raise PluginUnusable(no_plugin(name, sorted(installed), package))
+
+
+def no_plugin(name: str, known: Sequence[str], package: str | None = None) -> str:
+    """What to say of a plugin that is not installed."""
     cure = f"pip install {package}" if package else "install its package, or correct the name"
-    raise PluginUnusable(f"no plugin {name!r} is installed here (there are: {known}); {cure}")
+    return f"no plugin {name!r} is installed here (there are: {', '.join(known) or 'none'}); {cure}"
 
 
 def _check_api(wanted: object) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from runtime.registry import PluginUnusable, RegistryInvalid, load_registry
 from runtime.registry.edit import CannotEdit, set_enabled
+from tests.registry.conftest import PREAMBLE, Shelf
 
 Written = Callable[[str | bytes], Path]
 
@@ -78,7 +79,7 @@ def test_what_is_so_already_is_not_written(written: Written) -> None:
     before = path.stat()
 
     assert not set_enabled(path, "flux", True)
-    assert not set_enabled(path, "nobody", False)
+    assert not set_enabled(path, "qwen", False)
 
     assert path.stat().st_ino == before.st_ino
 
@@ -130,3 +131,48 @@ def test_lines_keep_their_ends(written: Written) -> None:
     assert path.read_bytes().decode() == FILE.replace("flux: {enabled: true}", "flux: {enabled: false}").replace(
         "\n", "\r\n"
     )
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_plugin_that_there_is_not_is_no_plugin(written: Written, enabled: bool) -> None:
+    path = written(FILE)
+
+    with pytest.raises(
+        PluginUnusable, match=r"flx is not (en|dis)abled: no plugin 'flx' is installed here \(there are: flux, "
+    ):
+        set_enabled(path, "flx", enabled)
+
+    assert path.read_text() == FILE
+
+
+def test_a_plugin_of_one_file_is_disabled_and_enabled_too(written: Written, tmp_path: Path) -> None:
+    folder = tmp_path / "my_plugins"
+    folder.mkdir()
+    (folder / "acme.py").write_text(f"{PREAMBLE}@hookimpl\ndef register_commands():\n    return [command('acme')]\n")
+    path = written(FILE)
+
+    assert not set_enabled(path, "acme", True, folder=folder)
+    assert set_enabled(path, "acme", False, folder=folder)
+    assert "acme" not in load_registry(path, folder=folder).commands
+    assert set_enabled(path, "acme", True, folder=folder)
+    assert "acme" in load_registry(path, folder=folder).commands
+
+
+def test_nobody_is_robbed_of_a_command_by_one_that_is_enabled(written: Written, shelf: Shelf) -> None:
+    shelf.install("acme", "@hookimpl\ndef register_commands():\n    return [command('flux')]\n")
+    path = written("version: 1\nplugins: {flux: {enabled: true}}\n")
+
+    with pytest.raises(PluginUnusable, match=r"acme is not enabled, since flux would not work any more: /flux belongs"):
+        set_enabled(path, "acme", True)
+
+    assert path.read_text() == "version: 1\nplugins: {flux: {enabled: true}}\n"
+
+
+def test_where_the_file_cannot_be_replaced_one_reads_what_to_write_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / f"{'r' * 245}.yaml"  # no room is left for the name of what takes its place
+    path.write_text(FILE)
+
+    with pytest.raises(CannotEdit, match=r"cannot be replaced here: File name too long; write by hand: plugins: "):
+        set_enabled(path, "flux", False)
+
+    assert path.read_text() == FILE
