@@ -12,6 +12,16 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    CollectionStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from runtime.registry.errors import Problem, RegistryInvalid
@@ -21,6 +31,9 @@ Place: TypeAlias = tuple[int | str, ...]
 """Keys and indexes that lead to a value: ("backends", 0, "url")."""
 
 _DUPLICATE = re.compile(r'found duplicate key "(.*?)"')
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What an escape in quotes can give and PostgreSQL does not take."""
+
 EXAMPLE = "see docs/registry.md for a complete example"
 MOST_VALUES = 20_000
 """Far more than any file holds, far fewer than a few lines of aliases of aliases can unfold to."""
@@ -42,16 +55,17 @@ class Document:
 def read_text(path: Path) -> str:
     """The text of the file. Raises: RegistryInvalid."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # line ends as they are
-            return file.read()
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise RegistryInvalid(
             (_bare(path, "the file is not there", "create it, or point VEILRUN_REGISTRY at yours"),)
         ) from None
     except UnicodeDecodeError as error:
-        raise RegistryInvalid((_bare(path, f"not UTF-8 at byte {error.start}", "save it as UTF-8"),)) from None
+        at = error.object.count(b"\n", 0, error.start) + 1, 1
+        raise RegistryInvalid((_bare(path, f"not UTF-8 at byte {error.start}", "save it as UTF-8", at=at),)) from None
     except OSError as error:
-        raise RegistryInvalid((_bare(path, f"cannot be read: {error.strerror}"),)) from error
+        hint = "it must be a file that this user may read"
+        raise RegistryInvalid((_bare(path, f"cannot be read: {error.strerror}", hint),)) from error
 
 
 def read_document(path: Path, text: str | None = None) -> Document:
@@ -78,18 +92,26 @@ def read_document(path: Path, text: str | None = None) -> Document:
 def parse(path: Path, text: str) -> CommentedMap:
     """The keys and values of the text, with their places. Raises: RegistryInvalid."""
     try:
-        tree = YAML(typ="rt").load(text)
+        odd = next(_oddities(text), None)
+        tree = None if odd else YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         message, hint = _syntax((error.problem or "not YAML").splitlines()[0].strip())
-        raise RegistryInvalid((Problem(path.name, line, column, "", message, hint),)) from None
+        raise RegistryInvalid((_bare(path, message, hint, at=_place_of(mark)),)) from None
     except RecursionError:
         raise RegistryInvalid((_bare(path, "nested too deeply", EXAMPLE),)) from None
-    except ValueError as error:  # a date like 2026-99-99, a number of thousands of digits
-        raise RegistryInvalid((_bare(path, f"not YAML: {error}", "put the value in quotes"),)) from None
+    except ValueError:  # a date like 2026-99-99, a number of thousands of digits
+        message, hint = "this is no number and no date that there is", "correct it, or put it in quotes if it is text"
+        raise RegistryInvalid((_bare(path, message, hint, at=_unreadable(text)),)) from None
+    except ReaderError as error:
+        before = text[: error.position]
+        at = before.count("\n") + 1, error.position - before.rfind("\n")
+        raise RegistryInvalid((_bare(path, *_not_allowed(chr(error.character)), at=at),)) from None
     except YAMLError as error:
         raise RegistryInvalid((_bare(path, f"not YAML: {str(error).splitlines()[0]}"),)) from None
+    if odd is not None:
+        mark, message, hint = odd
+        raise RegistryInvalid((_bare(path, message, hint, at=_place_of(mark)),))
     if tree is None:
         raise RegistryInvalid((_bare(path, "the file is empty", f"write at least `version: 1`; {EXAMPLE}"),))
     if not isinstance(tree, CommentedMap):
@@ -111,6 +133,55 @@ def _syntax(message: str) -> tuple[str, str]:
     if message.startswith("found character"):
         return f"not YAML: {message}", "put the value in quotes"
     return f"not YAML: {message}", "look for a missing bracket, quote or colon just before"
+
+
+def _oddities(text: str) -> Iterator[tuple[Any, str, str]]:
+    """What is YAML and makes no sense here: (where, what, cure). Raises: YAMLError."""
+    open_key: list[bool | None] = []  # of each collection that is open: whether a key comes next, None in a list
+    for event in YAML(typ="rt").parse(text):
+        if isinstance(event, MappingEndEvent | SequenceEndEvent):
+            open_key.pop()
+        if not isinstance(event, NodeEvent):
+            continue
+        is_key = bool(open_key and open_key[-1])
+        if open_key and open_key[-1] is not None:
+            open_key[-1] = not is_key
+        if isinstance(event, CollectionStartEvent):
+            open_key.append(True if isinstance(event, MappingStartEvent) else None)
+            if is_key:
+                hint = "fill it in if it is a placeholder like {{ url }}; put it in quotes if it is text"
+                yield event.start_mark, "a bracket where a word is expected", hint
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            name = str(tag).replace("tag:yaml.org,2002:", "!!")
+            yield event.start_mark, f"the tag {name} has no meaning here", "take it out, and leave the value"
+        if isinstance(event, ScalarEvent):
+            for found in _UNSTORABLE.findall(event.value):
+                yield event.start_mark, *_not_allowed(found)
+
+
+def _not_allowed(character: str) -> tuple[str, str]:
+    return f"the character U+{ord(character):04X} is not allowed", "take it out; it may be invisible"
+
+
+def _unreadable(text: str) -> tuple[int, int]:
+    """The place of the first value that cannot be made of what is written."""
+    yaml = YAML(typ="rt")
+    nodes: list[Node] = [yaml.compose(text)]
+    for node in nodes:
+        if isinstance(node, CollectionNode):
+            nodes += itertools.chain(*node.value) if isinstance(node, MappingNode) else node.value
+            continue
+        try:
+            yaml.constructor.construct_object(node)
+        except ValueError:
+            return _place_of(node.start_mark)
+    return 1, 1
+
+
+def _place_of(mark: Any) -> tuple[int, int]:
+    """Line and column, from 1."""
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
 def _repeated(backends: object) -> Iterator[tuple[Place, str, str]]:
@@ -220,8 +291,8 @@ def _problem(path: Path, tree: Any, place: Place, message: str, hint: str) -> Pr
     return Problem(path.name, line, column, _written(place), message, hint)
 
 
-def _bare(path: Path, message: str, hint: str = "") -> Problem:
-    return Problem(path.name, 1, 1, "", message, hint)
+def _bare(path: Path, message: str, hint: str = "", *, at: tuple[int, int] = (1, 1)) -> Problem:
+    return Problem(path.name, *at, "", message, hint)
 
 
 def _position(tree: Any, place: Place) -> tuple[int, int]:
@@ -231,9 +302,10 @@ def _position(tree: Any, place: Place) -> tuple[int, int]:
         try:
             if isinstance(tree, CommentedMap):
                 key = next(written for written in tree if str(written) == str(key))
-                position = tree.lc.key(key)
+                found = tree.lc.key(key)
             else:
-                position = tree.lc.item(key)
+                found = tree.lc.item(key)
+            position = found or position  # none is known of what comes from elsewhere by `<<`
             tree = tree[key]
         except (KeyError, IndexError, AttributeError, TypeError, StopIteration):
             break

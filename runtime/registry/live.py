@@ -25,8 +25,8 @@ log = structlog.get_logger("veilrun.registry")
 SETTLE_SECONDS = 0.2
 """An editor may write a file in several steps: it is read once it has been left alone for so long."""
 
-Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
-"""(path, mtime in ns, size, inode) of each file that is there."""
+Fingerprint: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
+"""(path, mtime and ctime in ns, size, inode) of each file that is there. ctime tells of a right that was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,15 @@ class RegistryWatch:
         try:
             importlib.invalidate_caches()  # a plugin may have been installed since
             registry = await asyncio.to_thread(self._load)
+            edition = Edition(registry, await self._sync(registry))
         except VeilrunError as error:
             self._refuse(str(error), len(error.problems) if isinstance(error, RegistryInvalid) else 1)
             return False
-        edition = Edition(registry, await self._sync(registry))
+        except AWAY:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever else it trips over: the old one stays, and is watched on
+            self._refuse(f"{type(error).__name__} while it was read: report this, it is a fault of veilrun", 1)
+            return False
         self._live.edition, self._live.problem = edition, None
         metrics.registry_reloads.labels("done").inc()
         metrics.registry_refused.set(0)
@@ -141,11 +146,11 @@ def fingerprint(path: Path, folder: Path | None = None) -> Fingerprint:
     return tuple(_stats(path, folder))
 
 
-def _stats(path: Path, folder: Path | None) -> Iterator[tuple[str, int, int, int]]:
+def _stats(path: Path, folder: Path | None) -> Iterator[tuple[str, int, int, int, int]]:
     files = [path, *(sorted(folder.glob("*.py")) + sorted(folder.glob("*.json")) if folder else ())]
     for file in files:
         try:
             stat = os.stat(file)
         except OSError:
             continue
-        yield str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino
+        yield str(file), stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, field_validator, model_validator
 
 from runtime.anon.address import AddressInvalid, HiddenAddress
 from runtime.transport.address import FOREIGN_SUFFIXES, HIDDEN_SUFFIXES
@@ -16,6 +16,15 @@ Origin: TypeAlias = tuple[str, str, int]
 """(scheme, host, port): two addresses with the same origin lead to the same server."""
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+def _simple(value: object) -> object:
+    if not isinstance(value, str | int | float | bool):
+        raise ValueError(f"{value!r} is neither text nor a number; write one, or true or false")
+    return value
+
+
+Simple = Annotated[str | int | float | bool, PlainValidator(_simple)]
 
 
 class Section(BaseModel):
@@ -37,7 +46,7 @@ class OverrideSection(Section):
     """What a node class is exchanged for on one backend, and inputs that the new node gets as well."""
 
     class_type: str = Field(min_length=1)
-    inputs: dict[str, str | int | float | bool] = {}
+    inputs: dict[str, Simple] = {}
 
 
 class BackendSection(Section):

@@ -1,4 +1,4 @@
-"""Sixty ways to get the file wrong. Each is answered with its place, its cause and its cure."""
+"""Eighty ways to get the file wrong. Each is answered with its place, its cause and its cure."""
 
 import re
 from collections.abc import Callable
@@ -91,6 +91,38 @@ BROKEN: dict[str, tuple[str, int, str]] = {
     "one user instead of a list": ("version: 1\naccess: {allow_users: 5}\n", 2, "5 does not fit here"),
     "a user's name": ("version: 1\naccess:\n  allow_users:\n    - 5\n    - '@ada'\n", 5, "'@ada' is not a number"),
     "a queue of nobody": ("version: 1\nlimits: {queued: 0}\n", 2, "0 is out of range"),
+    "a placeholder as a value": (backend(url="{{ url }}"), 3, "a bracket where a word is expected"),
+    "a placeholder as a key": (plugin("{}", "{{ name }}"), 3, "a bracket where a word is expected"),
+    "a list as a key": ("version: 1\n[a, b]: c\n", 2, "a bracket where a word is expected"),
+    "a section as a key": ("version: 1\nplugins:\n  ? {flux: 1}\n  : {}\n", 3, "a bracket where a word is expected"),
+    "a tag with a wrong value": (plugin("{enabled: !!bool maybe}"), 3, "the tag !!bool has no meaning here"),
+    "a tag of another program": (plugin("{config: {key: !vault abc}}"), 3, "the tag !vault has no meaning here"),
+    "an ordered map": ("version: 1\naccess: !!omap [a: 1]\n", 2, "the tag !!omap has no meaning here"),
+    "a slip in what is merged in": (
+        "version: 1\nplugins:\n  flux: {config: &all {speed: 1}}\n  wan:\n    <<: *all\n",
+        4,
+        "unknown key 'speed'",
+    ),
+    "a merge of a word": ("version: 1\nplugins:\n  flux: {<<: all}\n", 3, "not YAML: expected a mapping"),
+    "an input that is a section": (
+        backend(overrides="{A: {class_type: B, inputs: {device: {}}}}"),
+        3,
+        "{} is neither text nor a number",
+    ),
+    "an invisible character": ("version: 1\n# \x07\n", 2, "the character U+0007 is not allowed"),
+    "a character that nothing can store": (backend(device='"\\0"'), 3, "the character U+0000 is not allowed"),
+    "half a character": (plugin('{config: {key: "\\ud800"}}'), 3, "the character U+D800 is not allowed"),
+    "a number of thousands of digits": (
+        f"version: 1\naccess:\n  admins:\n    - {'9' * 5000}\n",
+        4,
+        "no number and no date that there is",
+    ),
+    "a day that never comes": (plugin("{config: {day: 2026-99-99}}"), 3, "no number and no date that there is"),
+    "a conflict of versions": ("version: 1\n<<<<<<< ours\nplugins: {}\n=======\n", 3, "not YAML"),
+    "curly quotes": ("version: 1\naccess: {default: “deny”}\n", 2, "'“deny”' is not allowed"),
+    "another YAML": ("%YAML 9.9\n---\nversion: 1\n", 1, "not YAML: found incompatible YAML document"),
+    "a web page": ("<html><body>404</body></html>\n", 1, "must hold keys and values"),
+    "no name at all": (plugin("{}", '""'), 3, "'' is no name"),
 }
 
 
@@ -110,4 +142,4 @@ def test_a_broken_file_is_answered_with_place_cause_and_cure(
 
 
 def test_there_are_as_many_kinds_as_we_say() -> None:
-    assert len(BROKEN) >= 60
+    assert len(BROKEN) >= 80

@@ -123,7 +123,7 @@ def test_every_problem_is_named_at_once_in_the_order_of_the_file(load: Load) -> 
         (b"- version\n", 1, "the file must hold keys and values; like `version: 1`"),
         (b"hello\n", 1, "the file must hold keys and values"),
         (b"backends: []\n", 1, "'version' is missing; add `version: …`"),
-        (b"version: 1\nplugins: \xff\n", 1, "not UTF-8 at byte 20; save it as UTF-8"),
+        (b"version: 1\nplugins: \xff\n", 2, "not UTF-8 at byte 20; save it as UTF-8"),
         (b"version: 1\nplugins:\n\tflux: {}\n", 3, "a tab where YAML wants spaces; indent with spaces, never tabs"),
         (b"version: 1\naccess: {}\nversion: 1\n", 3, "'version' is there twice; keep one of them"),
         (b"version: 1\nplugins:\n  flux: {}\n  flux: {}\n", 4, "'flux' is there twice; keep one of them"),
@@ -138,8 +138,12 @@ def test_every_problem_is_named_at_once_in_the_order_of_the_file(load: Load) -> 
             "found undefined alias 'x'; define it with & before, or put the value in quotes",
         ),
         (b"version: 1\nbackends: &b [*b]\n", 2, "backends[0]: it is empty; write keys and values, like {name: gpu-a, "),
-        (b"version: " + b"9" * 5000, 1, "put the value in quotes"),
-        (b"version: 1\nplugins: {flux: {config: {day: 2026-99-99}}}\n", 1, "put the value in quotes"),
+        (b"version: " + b"9" * 5000, 1, "this is no number and no date that there is; correct it"),
+        (
+            b"version: 1\nplugins: {flux: {config: {day: 2026-99-99}}}\n",
+            2,
+            "this is no number and no date that there is",
+        ),
         (b"version: 1\naccess:\n", 2, "access: it is empty; write keys and values, like {allow_users: [123456]}, or"),
         (b"version: 1\nplugins:\n", 2, "plugins: it is empty; write keys and values, like {flux: {enabled: true}}, or"),
         (
