@@ -99,6 +99,8 @@ class Settings(BaseSettings):
             raise ValueError(_DATABASE_SHAPE) from None
         if not url.startswith(("postgresql://", "postgres://")):
             raise ValueError(_DATABASE_SHAPE)
+        if url.partition("://")[2].partition("?")[0].count("@") > 1:  # what follows the first would pass for the host
+            raise ValueError("has an @ in its user or password; write it as %40 there")
         return url
 
     @field_validator("log_level", mode="before")

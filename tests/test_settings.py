@@ -51,6 +51,11 @@ def test_a_token_is_asked_for_only_when_needed() -> None:
         ("TELEGRAM_BOT_TOKEN", "123:too-short", "TELEGRAM_BOT_TOKEN is not a bot token; BotFather gives one like"),
         ("TELEGRAM_WEBHOOK_SECRET", "with space", "TELEGRAM_WEBHOOK_SECRET must be 1 to 256 of A-Z a-z 0-9 _ -"),
         ("DATABASE_URL", "mysql://bot:hush@db/x", "DATABASE_URL must be a PostgreSQL address like postgresql://"),
+        (
+            "DATABASE_URL",
+            "postgresql://bot:hu@sh@db/x",
+            "DATABASE_URL has an @ in its user or password; write it as %40",
+        ),
         ("DATABASE_URL", "host=db password=hush", "DATABASE_URL must be a PostgreSQL address like postgresql://"),
         ("VEILRUN_PORT", "eighty", "VEILRUN_PORT must be a valid integer"),
         ("VEILRUN_PORT", "70000", "VEILRUN_PORT must be less than or equal to 65535"),

@@ -10,7 +10,7 @@ from runtime.anon.address import AddressInvalid, HiddenAddress, required_series
 from runtime.anon.client_keys import ClientKeyInvalid, read_client_key
 from runtime.anon.state import read_state
 from runtime.api import VeilrunError
-from runtime.comfyui import BackendMisconfigured, Catalogue, ComfyClient, PathAway
+from runtime.comfyui import BackendMisconfigured, Catalogue, ComfyClient, PathAway, UnexpectedAnswer
 from runtime.comfyui.devices import device_name, is_sandbox
 from runtime.doctor.clock import Reading
 from runtime.doctor.deployment import Deployment
@@ -103,6 +103,9 @@ async def _look(deployment: Deployment, config: BackendConfig) -> _Look:
         lines.append(warning(_subject(config), f"not reached: {error.message}", "start anon, then look again"))
     except BackendMisconfigured as error:
         lines.append(fault(_subject(config), error.message, "correct it in the registry file"))
+    except UnexpectedAnswer as error:
+        cure = "look whether `url` leads to ComfyUI itself, and not to another program or a proxy's sign-in page"
+        lines.append(fault(_subject(config), f"something answers, but not as ComfyUI does: {error.message}", cure))
     except VeilrunError as error:
         lines.append(_away(config, str(error).removeprefix(f"{config.name}: ")))
     finally:

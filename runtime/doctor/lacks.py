@@ -59,5 +59,6 @@ def _class_lack(problem: GraphProblem) -> Lack:
     pack = pack_of(problem.class_type)
     if pack is not None:
         return Lack(text, f"install {pack.name} there: clone {pack.link} into ComfyUI/custom_nodes, restart ComfyUI")
-    _, _, hint = problem.message.partition("which this ComfyUI does not have; ")
-    return Lack(text, f"update ComfyUI there, or install the custom nodes that bring it ({hint})")
+    _, _, near = problem.message.partition("; did you mean ")
+    also = f" (it has {near.rstrip('?')})" if near else ""
+    return Lack(text, f"update ComfyUI there, or install the custom nodes that bring it{also}")

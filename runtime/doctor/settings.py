@@ -151,9 +151,10 @@ def _times(settings: Settings) -> Iterator[Line]:
     if settings.lease_seconds < 3 * settings.sweep_seconds / 2:
         text = f"VEILRUN_LEASE_SECONDS is {settings.lease_seconds:g}, VEILRUN_SWEEP_SECONDS {settings.sweep_seconds:g}"
         yield warning(SUBJECT, f"{text}: lost jobs are found late", "let the lease be two sweeps or more")
+    default = Settings.model_fields["lease_seconds"].default
     if settings.lease_seconds < 3:
         text = f"VEILRUN_LEASE_SECONDS is {settings.lease_seconds:g}: a busy machine may lose jobs that it works on"
-        yield warning(SUBJECT, text, "take 9, the default")
+        yield warning(SUBJECT, text, f"take {default:g}, the default")
     if settings.retention_hours < 1:
         text = f"VEILRUN_RETENTION_HOURS is {settings.retention_hours:g}: results can hardly be worked on further"
         yield warning(SUBJECT, text, "take an hour or more")

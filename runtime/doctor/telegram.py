@@ -16,6 +16,7 @@ from runtime.chat.wire import date_of
 from runtime.doctor.clock import Reading
 from runtime.doctor.deployment import Deployment
 from runtime.doctor.line import Line, fault, ok, warning
+from runtime.doctor.settings import OFFICIAL
 from runtime.settings import Settings
 
 SUBJECT = "telegram"
@@ -39,16 +40,24 @@ async def check_telegram(deployment: Deployment) -> list[Line]:
         text = f"no answer within {SECONDS[settings.telegram_via]:g} s"
         return [fault(SUBJECT, text, "look at this machine's way to it; TELEGRAM_API_URL names the server")]
     except TokenRefused:
-        cure = "copy the token from BotFather again; a bot that was revoked there has a new one"
+        cure = f"copy the token from BotFather again; a bot that was revoked there has a new one{_elsewhere(settings)}"
         return [fault(SUBJECT, "it does not know this bot: TELEGRAM_BOT_TOKEN is refused", cure)]
     except NotSent as error:
         way = "anon must be connected" if settings.telegram_via == "anon" else "look at this machine's way to it"
         return [fault(SUBJECT, f"not reached: {error}", f"{way}; TELEGRAM_API_URL names the server")]
     except TelegramFailed as error:
-        return [fault(SUBJECT, f"it does not answer as it should: {error}", "try again in a minute")]
+        return [
+            fault(SUBJECT, f"it does not answer as it should: {error}", f"try again in a minute{_elsewhere(settings)}")
+        ]
     await _read_clock(deployment)
     now = datetime.now(UTC)
     return [ok(SUBJECT, f"the bot is @{name}"), *webhook_lines(webhook, settings, now)]
+
+
+def _elsewhere(settings: Settings) -> str:
+    if urlsplit(settings.telegram_api_url).hostname == OFFICIAL:
+        return ""
+    return "; see whether TELEGRAM_API_URL leads to a Bot API server"
 
 
 def webhook_lines(webhook: Webhook, settings: Settings, now: datetime) -> Iterator[Line]:

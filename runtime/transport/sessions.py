@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import socket
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -269,6 +271,8 @@ def _typed_errors() -> Iterator[None]:
         raise TimedOut("read", "the server fell silent") from error
     except TimeoutError as error:
         raise TimedOut("total", "the exchange took too long") from error
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise ConnectFailed("no connection: its certificate is not valid here") from error
     except aiohttp.ClientConnectorError as error:
         raise ConnectFailed(f"no connection: {_reason(error.os_error)}") from error
     except aiohttp.WSServerHandshakeError as error:
@@ -280,7 +284,11 @@ def _typed_errors() -> Iterator[None]:
 
 
 def _reason(error: OSError) -> str:
-    """What the system says of it. asyncio's own text names the address."""
+    """What the system says of it. asyncio's own text names the address; the others have numbers of their own."""
+    if isinstance(error, socket.gaierror):
+        return "its name is not known to the resolver"
+    if isinstance(error, ssl.SSLError):
+        return "TLS fails; is it http:// there?"
     return os.strerror(error.errno).lower() if error.errno else type(error).__name__
 
 

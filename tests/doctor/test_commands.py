@@ -62,7 +62,7 @@ async def test_a_missing_node_class_names_the_pack_that_brings_it(settings: Sett
         overridden = await found(described(settings, tmp_path, override, plugins=FLUX))
 
     assert "node class SaveVideo is missing (for wan)" in lines[1].text
-    assert "update ComfyUI there" in lines[1].cure
+    assert lines[1].cure == "update ComfyUI there, or install the custom nodes that bring it (it has CreateVideo)"
     assert any("UNETLoaderMultiGPU, which is to stand in for UNETLoader there" in line.text for line in overridden)
 
 

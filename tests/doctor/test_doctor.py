@@ -53,6 +53,21 @@ async def test_a_direct_backend_is_named_with_its_version_and_round_trip(setting
     assert "round trip" in line.text
 
 
+async def test_something_else_in_the_place_of_comfyui_is_named_as_such(settings: Settings, tmp_path: Path) -> None:
+    async def sign_in(_: web.Request) -> web.Response:
+        return web.Response(text="<html>Sign in</html>", content_type="text/html")
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", sign_in)
+    async with TestServer(application) as server:
+        url = str(server.make_url("/")).rstrip("/")
+        (line,) = await lines(described(settings, tmp_path, f'name: gpu, url: "{url}"'), "backend gpu")
+
+    assert line.level == "fault"
+    assert line.text.startswith("something answers, but not as ComfyUI does: GET /system_stats answered HTTP 200")
+    assert "sign-in page" in line.cure
+
+
 async def test_a_backend_that_is_away_is_a_fault_with_a_cure(settings: Settings, tmp_path: Path) -> None:
     (line,) = await lines(described(settings, tmp_path, 'name: gpu, url: "http://127.0.0.1:1"'), "backend gpu")
 

@@ -65,6 +65,12 @@ async def test_a_setting_that_does_harm_is_told_with_a_cure(given: dict[str, obj
     assert line.cure
 
 
+async def test_the_default_that_is_advised_is_the_default() -> None:
+    (line,) = [line for line in await said(lease_seconds=2.0, sweep_seconds=1.0) if "may lose jobs" in line.text]
+
+    assert line.cure == f"take {Settings.model_fields['lease_seconds'].default:g}, the default"
+
+
 @pytest.mark.parametrize(
     "given",
     [

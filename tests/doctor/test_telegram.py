@@ -60,6 +60,7 @@ async def test_a_refused_token_is_a_fault(bot: Settings) -> None:
 
     assert line.level == "fault"
     assert "BotFather" in line.cure
+    assert line.cure.endswith("; see whether TELEGRAM_API_URL leads to a Bot API server")
 
 
 async def test_a_bot_api_that_is_away_is_a_fault(bot: Settings) -> None:

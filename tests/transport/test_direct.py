@@ -417,3 +417,24 @@ async def test_a_refused_connection_does_not_name_its_address(transport: Transpo
             pass
 
     assert str(raised.value) == "no connection: connection refused"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://gpu.invalid:8188/", "no connection: its name is not known to the resolver"),
+        ("https://{host}/", "no connection: TLS fails; is it http:// there?"),
+    ],
+)
+async def test_what_is_wrong_with_an_address_is_said_in_words(
+    serve: Serve, transport: Transport, url: str, said: str
+) -> None:
+    async def nothing(_: web.Request) -> web.Response:
+        return web.Response()
+
+    host = (await serve(nothing)).removeprefix("http://")
+    with pytest.raises(ConnectFailed) as raised:
+        async with transport.request("GET", url.format(host=host)):
+            pass
+
+    assert str(raised.value) == said
