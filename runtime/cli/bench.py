@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -58,13 +59,16 @@ def add_to(app: typer.Typer) -> None:
 def bench(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[COMMAND]…", help='As in the chat, quoted: "flux --dev --steps 8". Default: all.'),
+        typer.Argument(metavar="COMMAND", help='As in the chat, quoted: "flux --dev --steps 8". Default: all.'),
     ] = None,
     backend: Annotated[
-        list[str] | None, typer.Option("--backend", "-b", help="Name or address; repeatable. Default: all.")
+        list[str] | None,
+        typer.Option("--backend", "-b", metavar="NAME", help="Name or address; repeatable. Default: all."),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Runs that count, of each template on each backend.")] = 5,
-    warm_up: Annotated[int, typer.Option(min=0, help="Runs before them that do not.")] = 1,
+    runs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Runs that count, of each template on each backend.")
+    ] = 5,
+    warm_up: Annotated[int, typer.Option(min=0, metavar="N", help="Runs before them that do not.")] = 1,
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Do not unload first: what loading costs is not measured then.")
     ] = False,
@@ -88,7 +92,7 @@ def bench(
 ) -> None:
     """Measure the enabled templates on the backends.
 
-    Each runs by itself: warm-up first, then RUNS with a fresh seed each. A table, bars, JSON, CSV and a chart come of
+    Each runs by itself: warm-up first, then --runs with a fresh seed each. A table, bars, JSON, CSV and a chart come of
     it; nothing leaves this machine. Best while nobody uses the backends. Ctrl-C keeps what was measured.
     """
     if compare is not None:
@@ -127,10 +131,15 @@ def bench(
 
 def _backends(registry: Registry, wanted: Sequence[str]) -> list[BackendConfig]:
     if wanted:
-        return [backend_of(registry, name) for name in wanted]
+        return [_named(backend_of(registry, name), number) for number, name in enumerate(dict.fromkeys(wanted), 1)]
     if not registry.backends:
         raise NothingToMeasure("there is no backend: name one, --backend http://127.0.0.1:8188")
     return list(registry.backends)
+
+
+def _named(config: BackendConfig, number: int) -> BackendConfig:
+    """One that was given by its address is called by its place: what is saved may be published."""
+    return replace(config, name=f"backend-{number}") if config.name == config.url else config
 
 
 async def _measure(
@@ -198,13 +207,14 @@ def _print(groups: Sequence[Group]) -> None:
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> None:
     """Figures to the right, below titles that may take several lines; the first columns are words."""
-    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1), header_style="bold")
     for number, title in enumerate(titles):
         longest = max(map(len, title.split()))
         table.add_column(title, justify="left" if number < words else "right", min_width=longest, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    screen.print(table, markup=False)
+    width = max(screen.width, screen.measure(table).minimum)  # no figure is lost; a terminal breaks lines
+    screen.print(table, markup=False, width=width, crop=False)
 
 
 def _print_paths(costs: Sequence[PathCost]) -> None:

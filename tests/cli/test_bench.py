@@ -31,6 +31,19 @@ async def test_a_benchmark_is_shown_and_saved_and_drawn_then_compared(
     assert [row["columns"][1]["improvement_percent"] for row in json.loads(compared.out)] == [0.0]
 
 
+async def test_no_figure_is_cut_off_on_a_narrow_terminal_and_no_address_is_saved(
+    shell: Shell, comfyui: SandboxComfyUI, tmp_path: Path
+) -> None:
+    measured = await shell.run("bench", SMALL, "--backend", comfyui.url, "--backend", comfyui.url, "--save", "mine")
+    shown = await shell.run("bench", "--show", "mine.json", "--published", "flux", COLUMNS="20")
+    saved = json.loads((tmp_path / "mine.json").read_text())
+
+    assert (measured.status, shown.status) == (0, 0)
+    assert [machine["backend"] for machine in saved["machines"]] == ["backend-1"]
+    assert comfyui.url not in (tmp_path / "mine.json").read_text() + (tmp_path / "mine.csv").read_text()
+    assert all(word in shown.out for word in ("published,", "improvement"))
+
+
 async def test_stopping_it_keeps_what_was_measured(shell: Shell, comfyui: SandboxComfyUI, tmp_path: Path) -> None:
     registry(tmp_path, {"flux": "{enabled: true}"}, comfyui.url)
     process = await shell.start("bench", SMALL, "--runs", "900", "--keep-weights", "--save", "stopped")
