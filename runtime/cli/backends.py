@@ -41,10 +41,10 @@ class NoSuchBackend(VeilrunError):
 
 @app.command("list", epilog="Example: veilrun backends list --json")
 def list_backends(as_json: AsJson = False) -> None:
-    """List backends: health, weights, jobs by number, and which commands are kept away from which.
+    """List the GPUs, what they do, and what they lack.
 
-    Each with what wants attention: why it takes no jobs, commands that cannot run there, a card smaller than the
-    registry says.
+    That is health, weights, jobs by number, and which commands are kept away from which. Each with what wants
+    attention: why it takes no jobs, commands that cannot run there, a card smaller than the registry says.
     """
 
     shown = ask(_found)
@@ -64,7 +64,9 @@ def list_backends(as_json: AsJson = False) -> None:
 @app.command(epilog='Example: veilrun backends drain gpu-a --reason "new driver" --wait')
 def drain(
     name: Name,
-    reason: Annotated[str | None, typer.Option(help="Shown to users whose jobs wait for it, and in the list.")] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Shown to users whose jobs wait for it, and in the list.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Return when nothing runs there any more.")] = False,
 ) -> None:
     """Place no new jobs there until it is resumed.
@@ -106,10 +108,13 @@ def resume(name: Name) -> None:
 def reset(
     name: Name,
     command: Annotated[
-        str | None, typer.Argument(metavar="[COMMAND]", help='As in the list: flux, or "flux --dev". Default: all.')
+        str | None, typer.Argument(metavar="COMMAND", help='As in the list: flux, or "flux --dev". Default: all.')
     ] = None,
 ) -> None:
-    """Let a command be placed there again at once that is kept away since it failed there."""
+    """Try a command there again at once.
+
+    That is one that is kept away since it failed there again and again.
+    """
 
     async def closed(connection: AsyncConnection) -> list[str]:
         if name not in await db.backends.names(connection):

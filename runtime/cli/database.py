@@ -15,7 +15,7 @@ from db.embedded import resolve_database
 from runtime.cli.output import AsJson, Commands, print_json, screen
 from runtime.settings import Settings, read_settings
 
-app = Commands(help="Bring the database up to date, see where it stands.")
+app = Commands(help="Bring the database up to date, back it up, restore it.")
 
 
 def add_to(parent: typer.Typer) -> None:
@@ -79,7 +79,7 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: veilrun db backup /var/backups/veilrun-2026-11-23.dump")
 def backup(
-    file: Annotated[Path, typer.Argument(help="File to write, for its owner alone.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write, for its owner alone.")],
     without_media: Annotated[
         bool, typer.Option("--without-media", help="Leave out the contents of pictures and videos.")
     ] = False,
@@ -95,12 +95,13 @@ def backup(
 
 @app.command(epilog="Example: veilrun db restore /var/backups/veilrun-2026-11-23.dump")
 def restore(
-    file: Annotated[Path, typer.Argument(help="What `veilrun db backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `veilrun db backup` wrote.")],
     force: Annotated[bool, typer.Option("--force", help="Replace what the database holds.")] = False,
 ) -> None:
-    """Put a backup in the place of the database, all of it or nothing; then bring its schema up to date.
+    """Put a backup in the place of the database.
 
-    Stop every process of veilrun first. A database that holds something is refused.
+    All of it or nothing; then the schema is brought up to date.     Stop every process of veilrun first. A database
+    that holds something is refused.
     """
     with database(read_settings()) as dsn:
         backups.restore(dsn, file, force=force)

@@ -51,11 +51,17 @@ class DemoFailed(VeilrunError):
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the main job and exit instead of staying up.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the chat page; 0 takes a free one.")] = 8090,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of the chat page; 0 takes a free one.")
+    ] = 8090,
     plugins_dir: Annotated[
         Path | None,
         typer.Option(
-            "--plugins-dir", help="A folder of single-file plugins, each NAME.py.", file_okay=False, exists=True
+            "--plugins-dir",
+            metavar="FOLDER",
+            help="A folder of single-file plugins, each NAME.py.",
+            file_okay=False,
+            exists=True,
         ),
     ] = None,
 ) -> None:

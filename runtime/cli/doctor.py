@@ -24,9 +24,10 @@ def doctor(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, registry, database, disk, anon and every backend.
+    """Say what is wrong here, and what to do about it.
 
-    Starts and changes nothing. Exit status 1 if anything is at fault; warnings alone are no fault.
+    Looks at settings, registry, database, broker, Telegram, disk, anon, every backend and the clock. Starts and
+    changes nothing. Exit status 1 if anything is at fault; warnings alone are no fault.
     """
     lines = asyncio.run(_collect(leaks, quiet=as_json))
     is_sound = all(line.level != "fault" for line in lines)

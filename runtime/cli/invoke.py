@@ -43,10 +43,17 @@ def invoke(
     command: Annotated[
         str, typer.Argument(metavar="COMMAND WORDS…", help="What to run, for example: flux an astronaut --seed 7")
     ],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; more get -2, -3 …")] = None,
-    image: Annotated[list[Path] | None, typer.Option("--image", "-i", help="A picture to work on; repeatable.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; more get -2, -3 …")
+    ] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option("--image", "-i", metavar="FILE", help="A picture to work on; repeatable.")
+    ] = None,
     backend: Annotated[
-        str | None, typer.Option("--backend", "-b", help="Address or registry name of the ComfyUI; default the first.")
+        str | None,
+        typer.Option(
+            "--backend", "-b", metavar="NAME", help="Address or registry name of the ComfyUI; default the first."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -29,7 +29,7 @@ def add_to(parent: typer.Typer) -> None:
 
 STATES = ("queued", "placed", "running", "collected", "delivered", "failed", "cancelled", "dead")
 JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
-JobIds = Annotated[list[int] | None, typer.Argument(metavar="[JOB]...", help="Numbers of jobs.")]
+JobIds = Annotated[list[int] | None, typer.Argument(metavar="JOB", help="Numbers of jobs.")]
 OfCommand = Annotated[str | None, typer.Option("--command", metavar="NAME", help="Only of this command.")]
 OfUser = Annotated[
     int | None, typer.Option("--user", metavar="ID", max=2**63 - 1, help="Only of this Telegram user id.")
@@ -73,11 +73,11 @@ def _when(moment: datetime, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 @app.command("list", epilog="Example: veilrun jobs list --dead --command flux --json")
 def list_jobs(
-    state: Annotated[list[str] | None, typer.Option(help=f"Only these: {', '.join(STATES)}.")] = None,
+    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help=f"Only these: {', '.join(STATES)}.")] = None,
     dead: Annotated[bool, typer.Option("--dead", help="Only dead letters.")] = False,
     command: OfCommand = None,
     user: OfUser = None,
-    limit: Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, help="How many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, metavar="N", help="How many, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""

@@ -21,14 +21,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Of the package, like acme-upscale; /upscale becomes its command.")],
-    workflow: Annotated[
-        Path, typer.Option("--from", help="A ComfyUI workflow, as the editor saves it or as Export (API) does.")
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the package, like acme-upscale; /upscale becomes its command.")
     ],
-    command: Annotated[str | None, typer.Option("--command", help="The command's name, if not the package's.")] = None,
-    into: Annotated[Path, typer.Option("--into", help="The folder in which the package's folder is made.")] = Path(),
+    workflow: Annotated[
+        Path,
+        typer.Option(
+            "--from", metavar="FILE", help="A ComfyUI workflow, as the editor saves it or as Export (API) does."
+        ),
+    ],
+    command: Annotated[
+        str | None, typer.Option("--command", metavar="NAME", help="The command's name, if not the package's.")
+    ] = None,
+    into: Annotated[
+        Path, typer.Option("--into", metavar="FOLDER", help="The folder in which the package's folder is made.")
+    ] = Path(),
     vram_gb: Annotated[
-        float, typer.Option("--vram-gb", min=0.1, help="The smallest card that runs it, in GiB.")
+        float, typer.Option("--vram-gb", min=0.1, metavar="N", help="The smallest card that runs it, in GiB.")
     ] = 24.0,
     as_json: AsJson = False,
 ) -> None:

@@ -24,6 +24,8 @@ def add_to(parent: typer.Typer) -> None:
 
 plugin_new.add_to(app)
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name, as `veilrun plugins list` shows it.")]
+
 
 @app.command("list", epilog="Example: veilrun plugins list --json")
 def list_plugins(as_json: AsJson = False) -> None:
@@ -91,7 +93,7 @@ def check(
 
 
 @app.command(epilog="Example: veilrun plugins enable acme-upscale")
-def enable(name: str) -> None:
+def enable(name: Name) -> None:
     """Enable a plugin in the registry file.
 
     It is loaded first, and refused if it cannot be. Everything else in the file stays as it is, comments too. A bot
@@ -101,7 +103,7 @@ def enable(name: str) -> None:
 
 
 @app.command(epilog="Example: veilrun plugins disable wan")
-def disable(name: str) -> None:
+def disable(name: Name) -> None:
     """Disable a plugin in the registry file.
 
     What runs ends as it began; what waits is told that the command is gone. Everything else in the file stays as it is.
@@ -120,11 +122,13 @@ def _set(name: str, enabled: bool) -> None:
 
 @app.command(epilog="Example: veilrun plugins versions flux")
 def versions(
-    command: Annotated[str | None, typer.Argument(help="Only of this command.")] = None, as_json: AsJson = False
+    command: Annotated[str | None, typer.Argument(metavar="COMMAND", help="Only of this command.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """List every version of a command that the deployment has known, and what it ran.
+    """List the versions of commands that there were.
 
-    Each job keeps the version that it ran. `in use`: the version that the registry means now.
+    Every one that the deployment has known, with the number of its jobs. Each job keeps the version that it ran. `in
+    use`: the version that the registry means now.
     """
     found = ask(partial(command_versions, command=command))
     if as_json:

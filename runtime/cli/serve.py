@@ -22,9 +22,17 @@ from runtime.supervisor import Child, child_environment, stop_on_signals, superv
 Strict = Annotated[bool, typer.Option("--strict", help="For development: a plugin that cannot be active is an error.")]
 PluginsDir = Annotated[
     Path | None,
-    typer.Option("--plugins-dir", help="A folder of single-file plugins, each NAME.py.", file_okay=False, exists=True),
+    typer.Option(
+        "--plugins-dir",
+        metavar="FOLDER",
+        help="A folder of single-file plugins, each NAME.py.",
+        file_okay=False,
+        exists=True,
+    ),
 ]
-Workers = Annotated[int | None, typer.Option(min=1, max=64, help="Worker processes; default VEILRUN_WORKER_PROCESSES.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, max=64, metavar="N", help="Worker processes; default VEILRUN_WORKER_PROCESSES.")
+]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -19,7 +19,7 @@ from runtime.functions.tokens import SCOPES, Issued, Scope, issue
 from runtime.registry import configured_registry
 from runtime.settings import read_settings
 
-app = Commands(help="Who may call functions over HTTP: create, list, revoke tokens; see what result webhooks did.")
+app = Commands(help="Say who may call functions over HTTP; see result webhooks.")
 
 
 def add_to(parent: typer.Typer) -> None:
@@ -43,16 +43,23 @@ class NoSuchToken(VeilrunError):
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is, for people.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help=f"What it may do: {', '.join(SCOPES)}. All, if left out.")
+        list[str] | None, typer.Option(metavar="SCOPE", help=f"What it may do: {', '.join(SCOPES)}. All, if left out.")
     ] = None,
-    command: Annotated[list[str] | None, typer.Option(help="The commands it may invoke. All, if left out.")] = None,
-    per_minute: Annotated[int, typer.Option(min=0, help="Requests a minute; 0 = no bound.")] = PER_MINUTE,
-    open_jobs: Annotated[int, typer.Option(min=0, help="Jobs that are not over; 0 = no bound.")] = OPEN_JOBS,
-    per_day: Annotated[int, typer.Option(min=0, help="Jobs a day (UTC); 0 = no bound.")] = PER_DAY,
-    days: Annotated[float | None, typer.Option(min=0.001, max=36500, help="How long it is valid.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="The commands it may invoke. All, if left out.")
+    ] = None,
+    per_minute: Annotated[int, typer.Option(min=0, metavar="N", help="Requests a minute; 0 = no bound.")] = PER_MINUTE,
+    open_jobs: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Jobs that are not over; 0 = no bound.")
+    ] = OPEN_JOBS,
+    per_day: Annotated[int, typer.Option(min=0, metavar="N", help="Jobs a day (UTC); 0 = no bound.")] = PER_DAY,
+    days: Annotated[float | None, typer.Option(min=0.001, max=36500, metavar="N", help="How long it is valid.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token, and show it: that is the only time, since only its hash is kept."""
+    """Make a token, and show it once.
+
+    Only its hash is kept, so nothing can show it again.
+    """
     for wanted in scope or ():
         if wanted not in SCOPES:
             raise typer.BadParameter(f"{wanted!r} is none of {', '.join(SCOPES)}", param_hint="--scope")
@@ -94,7 +101,10 @@ def _show(token_id: int, issued: Issued, *, as_json: bool) -> None:
 
 @app.command("list", epilog="Example: veilrun tokens list --json")
 def list_tokens(as_json: AsJson = False) -> None:
-    """List all tokens, revoked and expired ones too. Only their beginnings are known."""
+    """List all tokens, revoked and expired ones too.
+
+    Only their beginnings are known.
+    """
     found = ask(db.tokens.every)
     if as_json:
         print_json([_document(token) for token in found])
@@ -153,11 +163,16 @@ def revoke(token_id: Annotated[int, typer.Argument(metavar="TOKEN", help="Its nu
 
 @app.command(epilog="Example: veilrun tokens callbacks --state failed")
 def callbacks(
-    state: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(CALLBACK_STATES)}.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many tries, newest first.")] = 50,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help=f"Only these: {', '.join(CALLBACK_STATES)}.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="How many tries, newest first.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show the tries of result webhooks, newest first. Of their addresses only the host is shown."""
+    """Show the tries of result webhooks, newest first.
+
+    Of their addresses only the host is shown.
+    """
     if state is not None and state not in CALLBACK_STATES:
         raise typer.BadParameter(f"{state!r} is none of {', '.join(CALLBACK_STATES)}", param_hint="--state")
 

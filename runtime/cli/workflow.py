@@ -30,14 +30,22 @@ def add_to(parent: typer.Typer) -> None:
     parent.add_typer(app, name="workflow", epilog="Example: veilrun workflow check graph.json")
 
 
-File = Annotated[Path, typer.Argument(help="A workflow: as the editor saves it, or in API format.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A workflow: as the editor saves it, or in API format.")]
 From = Annotated[
-    str | None, typer.Option("--backend", "-b", help="Ask this ComfyUI, by address or registry name, for its nodes.")
+    str | None,
+    typer.Option(
+        "--backend", "-b", metavar="NAME", help="Ask this ComfyUI, by address or registry name, for its nodes."
+    ),
 ]
 CatalogFile = Annotated[
-    Path | None, typer.Option("--catalog", help="Nodes as `veilrun workflow catalog` or GET /object_info told them.")
+    Path | None,
+    typer.Option(
+        "--catalog", metavar="FILE", help="Nodes as `veilrun workflow catalog` or GET /object_info told them."
+    ),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; default standard output.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; default standard output.")
+]
 
 
 @app.command("convert", epilog="Example: veilrun workflow convert ui.json -o graph.json")
@@ -61,9 +69,10 @@ def convert_file(file: File, output: Output = None, backend: From = None, catalo
 
 @app.command("check", epilog="Example: veilrun workflow check graph.json --backend http://127.0.0.1:8188")
 def check_file(file: File, backend: From = None, catalog: CatalogFile = None, as_json: AsJson = False) -> None:
-    """Check a workflow: classes, links, types, ranges, choices and, with a backend, model files.
+    """Say what is wrong with a workflow, without posting it.
 
-    Exit status 1 if anything is wrong.
+    Looked at are classes, links, types, ranges, choices and, with a backend, model files. Exit status 1 if anything
+    is wrong.
     """
     document = _document(file)
     descriptions = _descriptions(backend, catalog)
@@ -86,10 +95,15 @@ def check_file(file: File, backend: From = None, catalog: CatalogFile = None, as
 
 @app.command("catalog", epilog="Example: veilrun workflow catalog --backend http://127.0.0.1:8188 -o nodes.json.gz")
 def save_catalog(
-    backend: Annotated[str, typer.Option("--backend", "-b", help="The ComfyUI, by address or registry name.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; .gz packs it.")],
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", metavar="NAME", help="The ComfyUI, by address or registry name.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; .gz packs it.")],
 ) -> None:
-    """Save what a ComfyUI says of its nodes, to convert and check without it."""
+    """Save what a ComfyUI says of its nodes.
+
+    With it, workflows are converted and checked while that ComfyUI is away.
+    """
     entries = compact(_asked(backend))
     text = json.dumps(entries, separators=(",", ":")).encode()
     output.write_bytes(gzip.compress(text, 9, mtime=0) if output.suffix == ".gz" else text)

@@ -9,7 +9,7 @@ from runtime.cli.anon.run import run
 from runtime.cli.anon.status import status
 from runtime.cli.output import Commands
 
-app = Commands(help="The Anyone network: install and run anon, look at it, offer ComfyUI through it.")
+app = Commands(help="Reach GPUs, or offer them, through the Anyone network.")
 app.command(epilog="Example: veilrun anon install")(install)
 app.command(epilog="Example: VEILRUN_ANON_ACCEPT_TERMS=true veilrun anon run")(run)
 app.command(epilog="Example: veilrun anon status --json")(status)

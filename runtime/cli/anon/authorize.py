@@ -11,7 +11,7 @@ from runtime.cli.anon.places import DataDir, registry_line, services_in
 from runtime.cli.output import AsJson, notices, print_json, screen
 from runtime.settings import read_settings
 
-ServiceName = Annotated[str, typer.Option("--service", help="comfyui, or web for what --web exposes.")]
+ServiceName = Annotated[str, typer.Option("--service", metavar="NAME", help="comfyui, or web for what --web exposes.")]
 
 
 class KeyFileUnusable(VeilrunError):
@@ -19,17 +19,19 @@ class KeyFileUnusable(VeilrunError):
 
 
 def authorize(
-    name: Annotated[str, typer.Argument(help="A name for the client, such as the bot's.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name for the client, such as the bot's.")],
     revoke: Annotated[bool, typer.Option("--revoke", help="Let that client in no more.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the key into this new file instead of printing it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the key into this new file instead of printing it.")
+    ] = None,
     service: ServiceName = "comfyui",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a client reach what `veilrun anon expose` offers, and print what its registry needs.
+    """Let a client reach what this machine offers.
 
-    The private key is made here, shown once and kept nowhere on this machine. A running service takes the change
-    over by itself within seconds.
+    Prints the line that the client's registry needs. The private key is made here, shown once and kept nowhere on
+    this machine. A running service takes the change over by itself within seconds.
     """
     offered = Service.at(services_in(data_dir, read_settings()), service)
     address = offered.address

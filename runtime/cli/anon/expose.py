@@ -46,7 +46,7 @@ class GateNeeded(VeilrunError):
 
 
 def _folder(words: str) -> Any:
-    return typer.Option(exists=True, file_okay=False, resolve_path=True, help=words)
+    return typer.Option(exists=True, file_okay=False, resolve_path=True, metavar="FOLDER", help=words)
 
 
 def expose(
@@ -56,16 +56,19 @@ def expose(
     input_directory: Annotated[Path | None, _folder("As given to ComfyUI, if it was.")] = None,
     output_directory: Annotated[Path | None, _folder("As given to ComfyUI, if it was.")] = None,
     temp_directory: Annotated[Path | None, _folder("As given to ComfyUI, if it was.")] = None,
-    keep_minutes: Annotated[float, typer.Option(min=1, help="Until files that nobody collected are deleted.")] = 60,
+    keep_minutes: Annotated[
+        float, typer.Option(min=1, metavar="N", help="Until files that nobody collected are deleted.")
+    ] = 60,
     gate: Annotated[bool, typer.Option(help="Let only the routes pass that veilrun needs.")] = True,
     open_to_all: Annotated[bool, typer.Option("--open", help="Ask for no client key.")] = False,
     single_hop: Annotated[bool, typer.Option("--single-hop", help="Faster; this machine's address shows.")] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the hidden service.")] = 80,
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="Port of the hidden service.")] = 80,
     data_dir: DataDir = None,
 ) -> None:
-    """Offer ComfyUI to a bot through the Anyone network, from a machine without a public address.
+    """Offer ComfyUI to a bot through the Anyone network.
 
-    Nobody gets in until `veilrun anon authorize NAME` has made a key. Runs until Ctrl-C; the address stays the same.
+    This machine needs no public address. Nobody gets in until `veilrun anon authorize NAME` has made a key. Runs
+    until Ctrl-C; the address stays the same.
     """
     settings = read_settings()
     if comfyui is None and web is None:

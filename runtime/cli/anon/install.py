@@ -21,14 +21,20 @@ class Source(StrEnum):
 
 def install(
     path: Annotated[
-        Path | None, typer.Option("--from", help="A binary for this machine, or the folder that holds it.")
+        Path | None,
+        typer.Option("--from", metavar="PATH", help="A binary for this machine, or the folder that holds it."),
     ] = None,
     tarball: Annotated[
-        Path | None, typer.Option("--tarball", help="The npm package as a file, for machines without npm.")
+        Path | None,
+        typer.Option("--tarball", metavar="FILE", help="The npm package as a file, for machines without npm."),
     ] = None,
     source: Annotated[
         Source | None,
-        typer.Option("--source", help="anon on PATH, or the npm package. Default: the first that is there."),
+        typer.Option(
+            "--source",
+            metavar="existing|npm",
+            help="anon on PATH, or the npm package. Default: the first that is there.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the one that is installed.")] = False,
     as_json: AsJson = False,

@@ -8,7 +8,10 @@ import typer
 from runtime.settings import Settings
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Where keys and addresses are kept; default: in VEILRUN_STATE_DIR.", file_okay=False)
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Where keys and addresses are kept; default: in VEILRUN_STATE_DIR.", file_okay=False
+    ),
 ]
 
 

@@ -15,10 +15,10 @@ from runtime.supervisor import stop_on_signals
 
 
 def run() -> None:
-    """Run anon for the veilrun processes of this machine until Ctrl-C.
+    """Run anon for the veilrun processes of this machine.
 
-    `veilrun up` and `veilrun worker` do it by themselves when the registry has a backend with transport: anon. If one
-    of them keeps a daemon already, this one stands by and takes over when it ends.
+    Until Ctrl-C. `veilrun up` and `veilrun worker` do it by themselves when the registry has a backend with
+    transport: anon. If one of them keeps a daemon already, this one stands by and takes over when it ends.
     """
     settings = read_settings()
     check_startable(settings)

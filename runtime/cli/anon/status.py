@@ -32,9 +32,10 @@ class Cost:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show bootstrap, circuits with countries, bytes, and the round trip to each hidden backend.
+    """Show how anon and its circuits do.
 
-    Exit status 1 if anon is not usable.
+    Bootstrap, circuits with countries, bytes, and the round trip to each hidden backend. Exit status 1 if anon is not
+    usable.
     """
     settings = read_settings()
     state = read_state(settings.anon_dir)
