@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 screen = Console(highlight=False)
@@ -36,7 +36,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     if not rows:
         screen.print(f"no {title}")
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(*(Column(title, overflow="fold") for title in columns), box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     (screen if screen.is_terminal else wide).print(table)

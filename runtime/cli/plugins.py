@@ -53,11 +53,13 @@ def list_plugins(as_json: AsJson = False) -> None:
             plugin.version or "",
             plugin.source or "",
             " ".join(f"/{name}" for name in plugin.commands),
-            plugin.error or "",
         ]
         for plugin in registry.plugins
     ]
-    print_table("plugins", ["plugin", "state", "version", "from", "commands", "why not"], rows)
+    print_table("plugins", ["plugin", "state", "version", "from", "commands"], rows)
+    for plugin in registry.plugins:
+        if plugin.error:
+            screen.print(f"{plugin.name}: {plugin.error}", markup=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: veilrun plugins check --traceback")

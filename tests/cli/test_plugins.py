@@ -16,6 +16,7 @@ async def test_plugins_are_listed_with_their_state(shell: Shell, tmp_path: Path)
 
     assert table.status == 0
     assert "active" in table.out
+    assert f"\nghost: {listed['ghost']['error']}\n" in table.out
     assert listed["flux"]["commands"] == ["flux"]
     assert (listed["flux"]["error"], listed["qwen"]["enabled"]) == (None, False)
     assert listed["ghost"]["error"]
