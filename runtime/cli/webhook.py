@@ -1,17 +1,21 @@
 """`veilrun webhook`: tell Telegram where to send updates."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from runtime.api import VeilrunError
+from runtime.chat.errors import TelegramFailed
 from runtime.cli.output import AsJson, Commands, print_json, screen
 from runtime.settings import read_settings
 
 if TYPE_CHECKING:  # the Bot API client takes longer to load than most commands take to run
     from runtime.chat.gateway import Webhook
+
+T = TypeVar("T")
 
 app = Commands(help="Set, inspect or delete the webhook at Telegram.")
 
@@ -23,6 +27,18 @@ def add_to(parent: typer.Typer) -> None:
 
 class NoPublicUrl(VeilrunError):
     """Nobody said under which address Telegram reaches this machine."""
+
+
+class TelegramUnwilling(VeilrunError):
+    """Telegram did not do what was asked. The text says what it said, and where to look."""
+
+
+def _done(call: Coroutine[Any, Any, T]) -> T:
+    """What the call gives. Raises: TelegramUnwilling."""
+    try:
+        return asyncio.run(call)
+    except TelegramFailed as error:
+        raise TelegramUnwilling(f"Telegram did not do it: {error}; `veilrun doctor` says what to look at") from error
 
 
 @app.command("set", epilog="Example: veilrun webhook set https://bot.example.org")
@@ -47,7 +63,7 @@ def set_webhook(
         async with open_gateway(settings) as gateway:
             return await register_webhook(gateway, url, settings.webhook_secret)
 
-    screen.print(f"Telegram sends updates to {asyncio.run(act())}")
+    screen.print(f"Telegram sends updates to {_done(act())}")
 
 
 @app.command(epilog="Example: veilrun webhook info --json")
@@ -64,7 +80,7 @@ def info(as_json: AsJson = False) -> None:
         async with open_gateway(settings) as gateway:
             return await gateway.webhook()
 
-    found = asdict(asyncio.run(act()))
+    found = asdict(_done(act()))
     if as_json:
         print_json(found)
     else:
@@ -86,5 +102,5 @@ def delete(
         async with open_gateway(settings) as gateway:
             await gateway.delete_webhook(drop_pending=drop_pending)
 
-    asyncio.run(act())
+    _done(act())
     screen.print("Telegram sends no updates any more")

@@ -42,6 +42,7 @@ async def test_telegram_that_is_away_or_refuses_the_token_is_one_line(shell: She
 
     assert (away.status, refused.status) == (1, 1)
     assert "no connection" in away.complaint
+    assert "`veilrun doctor` says what to look at" in away.complaint
     assert "TELEGRAM_BOT_TOKEN" in refused.complaint
 
 
