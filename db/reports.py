@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, TypeAlias, get_args
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
@@ -15,17 +16,20 @@ COUNTED = 10_000
 FIRST = 64
 """Among so many of each command that are next, the oldest is looked for."""
 
+Health: TypeAlias = Literal["ready", "away", "unknown", "drained"]
+"""Of a backend as metrics tell it: drained whatever its server says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """How many jobs there are by (command, state), and backends by health.
+    """How many jobs there are by (command, state), and how many backends of the registry by health, each kind told.
 
     'later' is the state of those that wait and may not start yet.
     round_trips: seconds that a small request took at the last check, for each backend that answers.
     """
 
     jobs: Mapping[tuple[str, str], int]
-    backends: Mapping[str, int]
+    backends: Mapping[Health, int]
     round_trips: Mapping[str, float]
 
 
@@ -37,9 +41,10 @@ async def fleet(connection: AsyncConnection) -> Fleet:
     )
     counted = {(command, state): count async for command, state, count in jobs}
     backends = await connection.execute(
-        "select case when drained_at is null then health else 'drained' end, count(*) from backends group by 1"
+        "select case when drained_at is null then health else 'drained' end, count(*) from backends"
+        " where health_reason is distinct from 'not in the registry' group by 1"
     )
-    healths = {health: count async for health, count in backends}
+    healths = dict.fromkeys(get_args(Health), 0) | {health: count async for health, count in backends}
     measured = await connection.execute(
         "select name, round_trip_seconds from backends where health = 'ready' and round_trip_seconds is not null"
     )

@@ -1,7 +1,8 @@
-"""What ended tries took and what promises were worth, counted once each, for the whole deployment.
+"""What ended tries took, what promises were worth and what became of messages, for the whole deployment.
 
-Whoever is asked for metrics counts the tries that ended since somebody was asked last. The sums are in the database, so
-that they outlast every process and every expired job, and are the same whichever process tells them.
+Whoever is asked for metrics counts the tries that ended since somebody was asked last; calls and messages are added by
+the processes that make and send them. The sums are in the database, so that they outlast every process and every
+expired job, and are the same whichever process tells them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from psycopg.rows import class_row, scalar_row
 
 from db.placement import DEVICE
 
-Metric: TypeAlias = Literal["wait", "run", "load", "error", "lateness", "warm", "swap"]
+Metric: TypeAlias = Literal["wait", "run", "load", "error", "lateness", "warm", "swap", "call", "delivery"]
 
 AT_A_TIME = 1000
 """So many tries are counted in one transaction, the oldest first."""
@@ -75,12 +76,22 @@ async def tally(
         return counted or 0
 
 
+async def add(connection: AsyncConnection, metric: Metric, counts: Mapping[tuple[str, ...], int]) -> None:
+    """Add what a process has counted, by labels; in their order, so that no two who add wait for each other."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            """insert into tallies as known (metric, labels, le, count, total) values (%s, %s, 'infinity', %s, 0)
+               on conflict (metric, labels, le) do update set count = known.count + excluded.count""",
+            [(metric, list(labels), count) for labels, count in sorted(counts.items())],
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """So many were in this bucket: above the bound before, and up to `le` seconds. total: their sum, in seconds.
 
-    labels: of 'run' and 'load' the command (with its variant) and the device, of 'warm' and 'swap' the backend, of the
-    rest the command.
+    labels: of 'run' and 'load' the command (with its variant) and the device, of 'warm' and 'swap' the backend, of
+    'call' the method and the outcome, of 'delivery' the kind and the outcome, of the rest the command.
     """
 
     metric: Metric

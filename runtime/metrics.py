@@ -1,6 +1,7 @@
 """What is counted and measured, for Prometheus. No user, chat or prompt is ever a label."""
 
 import math
+from collections import Counter as Counts
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,8 +23,6 @@ ack_seconds = Histogram("veilrun_ack_seconds", "From webhook request to durable 
 dispatch_seconds = Histogram("veilrun_dispatch_seconds", "From stored update to committed effect", buckets=FAST)
 updates_dispatched = Counter("veilrun_updates_dispatched", "Updates by what became of them", ["result"])
 jobs_refused = Counter("veilrun_jobs_refused", "Requests refused, by the limit that did it", ["reason"])
-telegram_calls = Counter("veilrun_telegram_calls", "Bot API calls", ["method", "outcome"])
-deliveries_ended = Counter("veilrun_deliveries", "Messages owed to chats by what became of them", ["kind", "outcome"])
 function_requests = Counter("veilrun_function_requests", "Requests for functions over HTTP", ["route", "status"])
 callbacks = Counter("veilrun_callbacks", "Tries of result webhooks by what came of them", ["outcome"])
 open_breakers = Gauge("veilrun_open_breakers", "Commands kept away from a backend for a while", ["backend"])
@@ -37,6 +36,31 @@ registry_reloads = Counter("veilrun_registry_reloads", "Changes of the registry 
 registry_refused = Gauge("veilrun_registry_refused", "1 while the registry file is invalid: an older one is in force")
 anon_bootstrap_percent = Gauge("veilrun_anon_bootstrap_percent", "How far this machine's anon is; 100 = usable")
 anon_bytes = Counter("veilrun_anon_bytes", "What this machine's anon exchanged with its network", ["direction"])
+
+
+class Gathered:
+    """A count to which every process adds, those too that nobody asks for metrics: see `runtime.tallying`."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self._counts: Counts[tuple[str, ...]] = Counts()
+
+    def add(self, *labels: str) -> None:
+        """One more with these labels, in the order of its `Tallied`."""
+        self._counts[labels] += 1
+
+    def take(self) -> Mapping[tuple[str, ...], int]:
+        """What was counted since it was taken last, by labels."""
+        taken, self._counts = self._counts, Counts()
+        return taken
+
+    def give_back(self, taken: Mapping[tuple[str, ...], int]) -> None:
+        """It could not be stored: let it be taken again."""
+        self._counts.update(taken)
+
+
+telegram_calls = Gathered("call")
+deliveries_ended = Gathered("delivery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +124,8 @@ TALLIED: Mapping[Metric, Tallied] = {
     ),
     "warm": Tallied("veilrun_warm_runs", "Runs for which the backend had the weights loaded", ["backend"]),
     "swap": Tallied("veilrun_swaps", "Runs for which the backend had to load other weights", ["backend"]),
+    "call": Tallied("veilrun_telegram_calls", "Bot API calls", ["method", "outcome"]),
+    "delivery": Tallied("veilrun_deliveries", "Messages owed to chats by what became of them", ["kind", "outcome"]),
 }
 
 

@@ -10,6 +10,7 @@ from db import breakers, reports, tallies
 from db.pool import AWAY, Pool
 from runtime import metrics
 from runtime.anon.state import AnonState, read_state
+from runtime.tallying import tally
 
 MEASURE_SECONDS = 2.0  # a scrape has little time
 MOST_ROUNDS = 5  # of counting ended tries, in one scrape
@@ -29,6 +30,7 @@ class Measure:
         """A database that is away leaves its gauges as they were."""
         self._measure_anon(read_state(self._anon_dir))
         try:
+            await tally(self._pool)
             async with self._pool.connection(timeout=MEASURE_SECONDS) as connection:
                 _measure_fleet(await reports.fleet(connection))
                 _measure_queue(await reports.lines(connection))

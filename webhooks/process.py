@@ -29,6 +29,7 @@ from runtime.registry import Fingerprint, LiveRegistry, Registry, RegistryWatch,
 from runtime.scheduler.sync import sync_registry
 from runtime.settings import Settings
 from runtime.supervisor import die_with_parent, hand_over_promptly
+from runtime.tallying import tallying
 from runtime.worker.broker import Waker, make_broker
 from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
@@ -114,6 +115,7 @@ def web_application(
             waker = Waker(broker)
             stack.callback(waker.close)
             pool = await stack.enter_async_context(open_pool(dsn, "web"))
+            await stack.enter_async_context(tallying(pool))
             measures["measure"] = Measure(pool, settings.anon_dir)
             gateway = await stack.enter_async_context(open_gateway(settings))
             live = LiveRegistry(registry, await sync_registry(pool, registry))

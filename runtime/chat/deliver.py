@@ -75,15 +75,15 @@ async def deliver(delivery_id: int, *, pool: Pool, gateway: TelegramGateway, reg
                 done = await _send(desk, delivery, job)
     except Unwanted as error:
         await _settle_dropped(pool, delivery, error)
-        deliveries_ended.labels(delivery.kind, "Unwanted").inc()
+        deliveries_ended.add(delivery.kind, "Unwanted")
     except TelegramFailed as error:
         log.info("not delivered", delivery=delivery.id, kind=delivery.kind, outcome=type(error).__name__)
-        deliveries_ended.labels(delivery.kind, type(error).__name__).inc()
+        deliveries_ended.add(delivery.kind, type(error).__name__)
         for owed in await _settle(pool, delivery, error):
             await deliver(owed, pool=pool, gateway=gateway, registry=registry)
     else:
         await _settle_sent(pool, delivery, done)
-        deliveries_ended.labels(delivery.kind, "sent").inc()
+        deliveries_ended.add(delivery.kind, "sent")
 
 
 async def _send(desk: Desk, delivery: Delivery, job: Job | None) -> Done:

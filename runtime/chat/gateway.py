@@ -270,11 +270,11 @@ class TelegramGateway:
         except (KeyError, TypeError, ValueError, OverflowError) as error:  # a 2xx whose body is no Bot API answer
             failure = OutcomeUnknown(f"the answer cannot be read ({type(error).__name__})")
         else:
-            metrics.telegram_calls.labels(method, "ok").inc()
+            metrics.telegram_calls.add(method, "ok")
             return answer
         if harmless is not None and isinstance(failure, Refused) and harmless in failure.description.lower():
             failure = _Harmless(failure.description)
-        metrics.telegram_calls.labels(method, "ok" if isinstance(failure, _Harmless) else type(failure).__name__).inc()
+        metrics.telegram_calls.add(method, "ok" if isinstance(failure, _Harmless) else type(failure).__name__)
         raise failure  # outside the handlers: the exceptions of the HTTP client know URLs, and so the token
 
 

@@ -27,6 +27,7 @@ from runtime.scheduler.sync import sync_registry
 from runtime.scheduler.warmth import keep_warm
 from runtime.settings import Settings
 from runtime.supervisor import die_with_parent, hand_over_promptly, stop_on_signals
+from runtime.tallying import tallying
 from runtime.worker.actors import declare_actors
 from runtime.worker.broker import DELIVERIES, EXECUTE, Arguments, Waker, make_broker
 from runtime.worker.execute import execute
@@ -79,6 +80,7 @@ async def serve(settings: Settings, registry: Registry, seen: Fingerprint, dsn: 
         waker = Waker(broker)
         stack.callback(waker.close)
         pool = await stack.enter_async_context(open_pool(dsn, "worker"))
+        await stack.enter_async_context(tallying(pool))
         live = LiveRegistry(registry, await sync_registry(pool, registry))
 
         async def place() -> None:

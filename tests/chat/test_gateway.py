@@ -5,8 +5,8 @@ import socket
 import traceback
 
 import pytest
-from prometheus_client import REGISTRY
 
+from runtime import metrics
 from runtime.chat.buttons import Button
 from runtime.chat.errors import (
     ChatBlocked,
@@ -208,13 +208,9 @@ async def test_the_token_and_the_words_are_in_no_log_and_no_exception(gateway, s
 
 
 async def test_calls_are_counted_by_method_and_outcome(gateway, sandbox, alice):
-    def counted(outcome: str) -> float:
-        labels = {"method": "sendMessage", "outcome": outcome}
-        return REGISTRY.get_sample_value("veilrun_telegram_calls_total", labels) or 0.0
-
-    before = counted("ok"), counted("ChatBlocked")
+    metrics.telegram_calls.take()  # of tests before
     await gateway.send_text(Place(alice.id), "hello")
     sandbox.faults.add(Fault.blocked())
     with pytest.raises(ChatBlocked):
         await gateway.send_text(Place(alice.id), "hello")
-    assert (counted("ok"), counted("ChatBlocked")) == (before[0] + 1, before[1] + 1)
+    assert metrics.telegram_calls.take() == {("sendMessage", "ok"): 1, ("sendMessage", "ChatBlocked"): 1}

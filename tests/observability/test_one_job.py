@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from runtime import tracing
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.conftest import Database
-from tests.e2e.deployment import deployed, picture_after
+from tests.e2e.deployment import Deployment, deployed, picture_after
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,17 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield collector
 
 
+async def scraped(deployment: Deployment, wanted: str) -> str:
+    """What Prometheus gets, once it holds what is wanted: workers tell what they count every few seconds."""
+    async with asyncio.timeout(20), ClientSession() as session:
+        while True:
+            async with session.get(f"{deployment.web_url}/metrics") as answer:
+                text = await answer.text()
+            if wanted in text:
+                return text
+            await asyncio.sleep(0.2)
+
+
 async def test_traces_and_logs_name_the_job_and_tell_no_prompt(
     database: Database, tmp_path: Path, receiver: Receiver, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +90,7 @@ async def test_traces_and_logs_name_the_job_and_tell_no_prompt(
         async with await database.connect() as connection:
             rows = await connection.execute("select id, traceparent from jobs order by id")
             (first, traceparent), (second, _) = await rows.fetchall()
+        metrics = await scraped(deployment, 'veilrun_deliveries_total{kind="result",outcome="sent"}')
     logged = capfd.readouterr().err
 
     trace = traceparent.split("-")[1]
@@ -105,6 +117,8 @@ async def test_traces_and_logs_name_the_job_and_tell_no_prompt(
     assert {line.get("command") for line in of_job if line["event"] == "job collected"} == {"flux"}
     assert any(line.get("job") == second and line["event"] == "job failed" for line in lines)
     assert MARKER not in logged
+    assert 'veilrun_telegram_calls_total{method="sendPhoto",outcome="ok"} 1.0' in metrics
+    assert MARKER not in metrics
     assert not re.search(r"bot\d+:", logged)
 
 

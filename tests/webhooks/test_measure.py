@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
+from psycopg_pool import PoolClosed
 
 from db import backends, jobs, placement, views
 from db.jobs import NewJob
 from db.placement import BackendRow, CommandRow
 from db.pool import Pool, open_pool
+from runtime import metrics
 from runtime.anon.state import AnonState, forget_state, write_state
+from runtime.tallying import tally, tallying
 from tests.conftest import Database
 from webhooks.measure import Measure
 
@@ -20,6 +23,8 @@ STATE = AnonState(("127.0.0.1", 1), ("127.0.0.1", 2), "0.4.9.11-live", 75, "load
 
 @pytest.fixture
 async def pool(database: Database) -> AsyncIterator[Pool]:
+    for gathered in (metrics.telegram_calls, metrics.deliveries_ended):
+        gathered.take()  # of tests before
     async with open_pool(database.dsn, "test") as pool:
         yield pool
 
@@ -84,6 +89,45 @@ async def test_a_drained_backend_is_counted_as_drained_whatever_its_health(pool:
     await measure()
 
     assert (told("veilrun_backends", health="ready"), told("veilrun_backends", health="drained")) == (1, 1)
+
+
+async def test_that_no_backend_is_ready_is_told_as_none_and_not_left_out(pool: Pool, tmp_path: Path) -> None:
+    """An alert on `== 0` never fires on what is not there."""
+    measure = Measure(pool, tmp_path)
+    async with pool.connection() as connection:
+        await placement.sync_backends(connection, [BackendRow("near", "", 24, 2), BackendRow("old", "", 24, 2)])
+        await views.report(connection, "near", health="away", reason="no answer")
+        await placement.sync_backends(connection, [BackendRow("near", "", 24, 2)])
+    await measure()
+
+    counts = {health: told("veilrun_backends", health=health) for health in ("ready", "away", "unknown", "drained")}
+    assert counts == {"ready": 0, "away": 1, "unknown": 0, "drained": 0}
+
+
+async def test_calls_and_messages_of_every_process_are_told(pool: Pool, database: Database, tmp_path: Path) -> None:
+    """A worker sends the pictures, and nobody asks it for metrics."""
+    measure = Measure(pool, tmp_path)
+    metrics.telegram_calls.add("sendMessage", "ok")
+    async with open_pool(database.dsn, "worker") as of_worker, tallying(of_worker):
+        metrics.telegram_calls.add("sendPhoto", "ok")
+        metrics.deliveries_ended.add("result", "sent")
+    metrics.telegram_calls.add("sendPhoto", "ok")
+    await measure()
+
+    assert told("veilrun_telegram_calls_total", method="sendMessage", outcome="ok") == 1
+    assert told("veilrun_telegram_calls_total", method="sendPhoto", outcome="ok") == 2
+    assert told("veilrun_deliveries_total", kind="result", outcome="sent") == 1
+
+
+async def test_what_could_not_be_stored_is_told_later(pool: Pool, database: Database, tmp_path: Path) -> None:
+    metrics.telegram_calls.add("sendVideo", "ok")
+    async with open_pool(database.dsn, "away") as away:
+        pass
+    with pytest.raises(PoolClosed):
+        await tally(away)
+    await Measure(pool, tmp_path)()
+
+    assert told("veilrun_telegram_calls_total", method="sendVideo", outcome="ok") == 1
 
 
 async def test_what_waits_is_told_by_command_with_its_variant_and_how_long_it_has_waited(
