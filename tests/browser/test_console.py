@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -148,6 +149,28 @@ async def test_everything_works_without_script(stage: Stage, enter: Enter) -> No
     await expect(page.get_by_text("Its worker was asked to stop it.")).to_be_visible()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_text("You are signed out.")).to_be_visible()
+
+
+async def test_a_long_queue_has_one_line_a_job(stage: Stage, enter: Enter) -> None:
+    for _ in range(100):
+        await stage.job("flux", placement="waiting for gpu-a, which is busy and has its model loaded")
+    page = await enter()
+    await page.goto(f"{stage.console}/queue")
+    heights = await page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.offsetHeight)")
+
+    assert len(heights) == 100
+    assert max(heights) == min(heights) < 40
+
+
+async def test_a_narrow_phone_has_room_for_every_word_of_the_navigation(stage: Stage, enter: Enter) -> None:
+    page = await enter(phone=True)
+    await page.set_viewport_size({"width": 360, "height": 780})
+    links = page.get_by_role("navigation", name="Console").locator("a > span:not(.badge)")
+    boxes = [await link.bounding_box() for link in await links.all()]
+
+    assert len(boxes) == 6
+    edges = [(box["x"], box["x"] + box["width"]) for box in boxes if box]
+    assert all(end + 1 < begin for (_, end), (begin, _) in pairwise(edges))
 
 
 async def test_a_phone_shows_every_page_without_scrolling_sideways(stage: Stage, enter: Enter) -> None:
