@@ -1,6 +1,7 @@
 """The web process as one ASGI application: the webhook in front, FastAPI behind it for everything else."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TypeAlias
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.routing import Mount
 
 from runtime.chat.webhook import PATH
 from webhooks.telegram import Receive, Scope, Send
@@ -60,7 +62,7 @@ def create_app(
 
     for path, mounted in (mounts or {}).items():
         api.add_route(path, partial(_with_slash, path.rpartition("/")[2]))
-        api.mount(path, mounted)
+        api.router.routes.append(_Below(path, mounted))
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == PATH:
@@ -69,6 +71,14 @@ def create_app(
             await api(scope, receive, send)
 
     return application
+
+
+class _Below(Mount):
+    """Everything below a path goes to an application, with a line break (%0A) in it too: a plain Mount has no match."""
+
+    def __init__(self, path: str, app: Asgi) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 async def _with_slash(name: str, request: Request) -> Response:

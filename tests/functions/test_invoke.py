@@ -133,6 +133,7 @@ async def test_a_picture_that_cannot_be_used_is_refused(service: Service, token:
     assert await service.query("select count(*) from artifacts") == [(0,)]
 
 
+FIELD = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nan astronaut\r\n'
 UNREADABLE = [
     ("application/json", b"{", 400, "malformed"),
     ("application/json", b"\xff", 400, "malformed"),
@@ -141,6 +142,8 @@ UNREADABLE = [
     ("application/json", b'{"arguments": {"prompt": "a", "seed": NaN}}', 400, "malformed"),
     ("application/json", b"1" * 10_000, 400, "malformed"),
     ("multipart/form-data; boundary=x", b"nonsense", 400, "malformed"),
+    ("multipart/form-data; boundary=x", FIELD + b"--x\r\nContent-Disposition: form-data; name=", 400, "malformed"),
+    ("multipart/form-data; boundary=x", FIELD, 400, "malformed"),
     ("multipart/form-data", b"", 400, "malformed"),
     ("text/plain", b"an astronaut", 415, "unsupported_type"),
     ("", b"", 415, "unsupported_type"),

@@ -54,17 +54,27 @@ async def json_value(request: Request, most: int) -> Any:
         raise Malformed(f"the body is no JSON: {why}") from error
 
 
+class _Form(MultiPartParser):
+    """Knows whether the form has come to its end: of one that was cut short the parser gives what there is."""
+
+    is_whole = False
+
+    def on_end(self) -> None:
+        """Its last boundary was there."""
+        self.is_whole = True
+
+
 async def form_fields(request: Request, most: int) -> list[tuple[str, str | bytes]]:
     """The fields of a multipart form, in order; files as bytes. Raises: TooLarge, Malformed."""
     stream = pieces(request, most)
-    parser = MultiPartParser(
-        request.headers, stream, max_files=MOST_FIELDS, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES
-    )
+    parser = _Form(request.headers, stream, max_files=MOST_FIELDS, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES)
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise Malformed(f"the form cannot be read: {error.message}") from error
     try:
+        if not parser.is_whole:
+            raise Malformed("the form cannot be read: it ends before its last boundary")
         return [
             (name, await value.read() if isinstance(value, UploadFile) else value) for name, value in form.multi_items()
         ]
