@@ -18,7 +18,7 @@ SECRET_IN_URL = ("httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn.acc
 CHATTY = ("alembic",)
 """Loggers whose INFO lines tell an operator nothing: kept at WARNING as well."""
 
-REPEATING = ("pika",)
+REPEATING = ("pika", "opentelemetry")
 """Loggers that tell in ten lines of ERROR what ours tell in one of WARNING."""
 
 

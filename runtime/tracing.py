@@ -57,17 +57,16 @@ def start_tracing(role: str) -> Callable[[], None]:
     global _tracer
     if not is_wanted():
         return lambda: None
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from runtime.trace_export import Exporter
+
     name = os.environ.get("OTEL_SERVICE_NAME", "veilrun")
     resource = Resource({SERVICE_NAME: name, SERVICE_INSTANCE_ID: f"{role}-{os.getpid()}", "veilrun.role": role})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_SECONDS), schedule_delay_millis=1000)
-    )
+    provider.add_span_processor(BatchSpanProcessor(Exporter(timeout=EXPORT_SECONDS), schedule_delay_millis=1000))
     _tracer = provider.get_tracer("veilrun")
 
     def stop() -> None:

@@ -13,7 +13,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from runtime import tracing
+from runtime.logs import configure_logs
 from runtime.sandbox.comfyui import SandboxComfyUI
+from runtime.trace_export import Exporter
 from tests.conftest import Database
 from tests.e2e.deployment import Deployment, deployed, picture_after
 
@@ -28,13 +30,14 @@ class Receiver:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.changed = asyncio.Event()
+        self.status = 200
         self.app = web.Application()
         self.app.router.add_post("/v1/traces", self._take)
 
     async def _take(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.read())
         self.changed.set()
-        return web.Response(body=b"", content_type="application/x-protobuf")
+        return web.Response(status=self.status, body=b"", content_type="application/x-protobuf")
 
     @property
     def spans(self) -> list[tuple[str, Span]]:
@@ -128,6 +131,24 @@ async def test_a_collector_that_is_away_holds_up_nothing(database: Database, tmp
         picture = await picture_after(chat, chat.send("/f a lighthouse --size 256x256"))
 
     assert picture.photo is not None
+
+
+async def test_a_collector_that_comes_and_goes_is_told_once_each_time(
+    receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("info")
+    there = f"{receiver.url}/v1/traces"  # type: ignore[attr-defined]
+    exporter = Exporter(endpoint=there, timeout=1)
+    for is_there in (True, False, False, True, True, False):
+        receiver.status = 200 if is_there else 401
+        await asyncio.to_thread(exporter.export, [])
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    assert [(line["level"], line["event"].partition(":")[0]) for line in lines] == [
+        ("warning", "the collector takes no traces"),
+        ("info", "traces are taken again"),
+        ("warning", "the collector takes no traces"),
+    ]
 
 
 def test_without_an_endpoint_nothing_is_traced_and_nothing_imported(monkeypatch: pytest.MonkeyPatch) -> None:
