@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import av
+from PIL import Image
 
 from runtime.media.errors import UnknownMedium
 from runtime.media.pictures import open_picture
 from runtime.media.sniff import SUFFIXES, sniff
 from runtime.media.video import open_video
+
+_TURNING = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""What a PNG has that tells how it is turned: its own chunk, or the key of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Medium:
 def probe(content: bytes) -> Medium:
     """Read the headers; nothing is decoded, so a damaged body is not noticed.
 
+    But for a PNG that may tell behind its pixels how it is turned: Pillow decodes those on the way.
+
     Raises: UnknownMedium, BrokenMedium, MediumTooLarge.
     """
     media_type = sniff(content)
@@ -43,10 +49,15 @@ def probe(content: bytes) -> Medium:
         return _probe_video(content, media_type)
     with open_picture(content) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) >= 5:  # turned by a quarter
+        if _may_be_turned(image, content) and image.getexif().get(0x0112, 1) >= 5:  # by a quarter
             width, height = height, width
         is_animated = getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
     return Medium("image", media_type, width, height, is_animated=is_animated)
+
+
+def _may_be_turned(image: Image.Image, content: bytes) -> bool:
+    """False if it surely is not: Pillow would decode a PNG of 1024 px for some 20 ms to look behind its pixels."""
+    return image.format != "PNG" or any(chunk in content for chunk in _TURNING)
 
 
 def _probe_video(content: bytes, media_type: str) -> Medium:

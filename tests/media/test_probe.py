@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import pytest
 
 from runtime.media import BrokenMedium, probe, sniff
@@ -29,10 +32,29 @@ def test_an_animated_picture_is_told_apart(kind: str) -> None:
     assert probe(samples.animation(kind)).is_animated
 
 
-def test_size_is_given_as_the_picture_is_looked_at() -> None:
-    medium = probe(samples.encoded(samples.picture(), "JPEG", exif=samples.exif(orientation=8)))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_size_is_given_as_the_picture_is_looked_at(kind: str) -> None:
+    medium = probe(samples.encoded(samples.picture(), kind, exif=samples.exif(orientation=8)))
 
     assert (medium.width, medium.height) == (48, 64)
+
+
+def test_a_png_that_tells_behind_its_pixels_how_it_is_turned_is_measured_so() -> None:
+    content = samples.encoded(samples.picture(), "PNG")
+    turned = samples.exif(orientation=8)
+    chunk = struct.pack(">I", len(turned)) + b"eXIf" + turned + struct.pack(">I", zlib.crc32(b"eXIf" + turned))
+    medium = probe(content[:-12] + chunk + content[-12:])
+
+    assert (medium.width, medium.height) == (48, 64)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_nothing_is_decoded(kind: str) -> None:
+    """Half of the pixels would not do for that; a large picture would take a second of it, and 150 MB."""
+    content = samples.encoded(samples.noise((640, 480)), kind)
+    medium = probe(content[: len(content) // 2] if kind != "WEBP" else content)
+
+    assert (medium.width, medium.height) == (640, 480)
 
 
 @pytest.mark.parametrize(
