@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from db.jobs import State
 from db.statuses import LINE
@@ -24,6 +24,16 @@ LOOKED_THROUGH = 10_000
 """Among so many jobs those of one kind are looked for at a time, and the past hour's are counted."""
 
 MOST_HELD = 500
+STATEMENT_SECONDS = 3
+
+
+async def begin(connection: AsyncConnection) -> datetime:
+    """Begin a reading of which no statement may take long. The database's time."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(f"set local statement_timeout = '{STATEMENT_SECONDS}s'")
+        await cursor.execute("select now()")
+        at: datetime = await cursor.fetchone()  # type: ignore[assignment]  # one row, always
+        return at
 
 
 @dataclass(frozen=True, slots=True)

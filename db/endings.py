@@ -70,6 +70,17 @@ REPLAY = """
 """
 
 
+async def dead(connection: AsyncConnection, command: str | None, *, limit: int) -> list[int]:
+    """The dead letters of one command, or of all, oldest first."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(
+            """select id from jobs where state = 'dead' and (%(command)s::text is null or command = %(command)s)
+               order by id limit %(limit)s""",
+            {"command": command, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
 async def replay(connection: AsyncConnection, job_id: int) -> Replayed:
     """Put a failed or dead job back into the queue, behind what its user has waiting, with fresh tries.
 

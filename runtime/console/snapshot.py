@@ -17,7 +17,6 @@ LATER = 20
 """So many jobs for later are shown."""
 
 GONE = "not in the registry"
-STATEMENT_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,7 @@ class Snapshot:
 
 async def read(connection: AsyncConnection, past_hour: PastHour) -> Snapshot:
     """As it is now; `past_hour` is read less often, see `read_past_hour`. Raises: psycopg.OperationalError."""
-    await _bound(connection)
-    ((at,),) = await (await connection.execute("select now()")).fetchall()
+    at = await console.begin(connection)
     work = await console.at_work(connection)
     circuits = await breakers.not_closed(connection)
     seen = await views.views(connection)
@@ -109,12 +107,8 @@ async def read(connection: AsyncConnection, past_hour: PastHour) -> Snapshot:
 
 async def read_past_hour(connection: AsyncConnection) -> PastHour:
     """What has been done lately. Raises: psycopg.OperationalError."""
-    await _bound(connection)
+    await console.begin(connection)
     return await console.past_hour(connection)
-
-
-async def _bound(connection: AsyncConnection) -> None:
-    await connection.execute(f"set local statement_timeout = '{STATEMENT_SECONDS}s'")
 
 
 def _backend(listed: Listed, work: Sequence[AtWork], circuits: Sequence[Breaker], seen: Sequence[View]) -> Backend:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
-from psycopg import AsyncConnection
 
 from db import backends, breakers, endings, jobs
 from webhooks.console.errors import NotThere, Refused
@@ -107,7 +106,7 @@ class Actions:
         """Queue the dead letters of the fields `job` again, or all of a command, or all: the oldest come first."""
         async with self._board.connection() as connection:
             if fields.get("choice") == ["all"]:
-                numbers = await _dead(connection, fields.get("command", [""])[0] or None)
+                numbers = await endings.dead(connection, fields.get("command", [""])[0] or None, limit=MOST_KNOWN)
             else:
                 numbers = _numbers(fields.get("job", []))
             if not numbers:
@@ -129,15 +128,6 @@ class Actions:
         if done.is_placing:
             await self._place()
         return done
-
-
-async def _dead(connection: AsyncConnection, command: str | None) -> list[int]:
-    found = await connection.execute(
-        """select id from jobs where state = 'dead' and (%(command)s::text is null or command = %(command)s)
-           order by id limit %(most)s""",
-        {"command": command, "most": MOST_KNOWN},
-    )
-    return [number for (number,) in await found.fetchall()]
 
 
 def _numbers(texts: Sequence[str]) -> list[int]:
