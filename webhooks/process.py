@@ -34,6 +34,7 @@ from runtime.worker.broker import Waker, make_broker
 from runtime.worker.placing import place_and_wake
 from runtime.worker.sweeper import Sweeper
 from webhooks.app import Asgi, create_app
+from webhooks.bounded_http import BoundedHttp
 from webhooks.console import Console
 from webhooks.functions import Functions
 from webhooks.group_commit import GroupCommit
@@ -66,6 +67,7 @@ def run_web(settings: Settings) -> None:
                 web_application(settings, registry, seen, dsn, is_ending),
                 host=settings.host,
                 port=settings.port,
+                http=BoundedHttp,
                 access_log=False,
                 server_header=False,
                 date_header=False,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -25,6 +26,7 @@ from tests.e2e.deployment import Deployment, deployed
 from tests.functions.conftest import picture
 from tests.functions.service import parsed_events
 from tests.functions.test_callbacks import receiving
+from webhooks.bounded_http import HEAD_BYTES
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -165,6 +167,15 @@ async def test_the_examples_of_the_guide_work_as_they_are_written(caller: Caller
 
     assert len(EXAMPLES) == 7
     assert Image.open(tmp_path / "out.png").format == "PNG"
+
+
+async def test_a_head_without_end_is_refused(caller: Caller) -> None:
+    host, port = urlsplit(caller.url).netloc.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /v1/jobs HTTP/1.1\r\nX: " + b"a" * 2 * HEAD_BYTES)
+    async with asyncio.timeout(20):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
 
 
 async def test_no_server_error_whatever_is_sent(caller: Caller) -> None:

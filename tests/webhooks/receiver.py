@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from db.updates import StoredUpdate
 from runtime.chat.webhook import PATH
 from webhooks.app import Check, create_app
+from webhooks.bounded_http import BoundedHttp
 from webhooks.group_commit import GroupCommit
 from webhooks.telegram import TelegramWebhook
 
@@ -80,7 +81,9 @@ async def running(dsn: str, checks: dict[str, Check] | None = None) -> AsyncIter
     app = create_app(
         TelegramWebhook(BOT_ID, SECRET, commit), {"receiver": receiver, **(checks or {})}, measure, lifespan
     )
-    config = uvicorn.Config(app, "127.0.0.1", 0, access_log=False, log_config=None, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, "127.0.0.1", 0, http=BoundedHttp, access_log=False, log_config=None, timeout_graceful_shutdown=5
+    )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # the test's process has its own
     serving = asyncio.create_task(server.serve())
