@@ -4,6 +4,7 @@ A name is no address: what it stands for is looked at again when the connection 
 """
 
 import ipaddress
+import re
 import socket
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -15,6 +16,9 @@ Policy: TypeAlias = Literal["off", "public", "any"]
 """No webhooks at all; https to public addresses; also http, and addresses of this machine and its networks."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""What no name ends in: it is an IPv4 address in one of the ways of old, such as 127.1."""
+
 _HIDDEN = (".onion", ".anon", ".anyone")
 
 
@@ -48,6 +52,8 @@ def _problem(url: str, policy: Policy) -> str | None:
         return "must not be a hidden service"
     if policy == "public" and _is_literal(host) and not is_public(host):
         return "must be a public address"
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _is_literal(host):
+        return "must name a host, or an IP address with all its four numbers"
     return None
 
 

@@ -45,6 +45,7 @@ def test_other_addresses_only_where_the_operator_says_so(url: str) -> None:
         "", "example.org", "ftp://example.org", "file:///etc/passwd", "https://", "https://user:secret@example.org",
         "https://example.org:0", "https://example.org:99999", "https://[::1", "https://exa mple.org", "https://exämple.org",
         "https://example.org/\n", "https://" + "a" * 2048, "https://abc.onion/", "https://abc.anyone", "https://abc.anon.",
+        "https://2130706433/", "https://127.1", "https://0x7f.1/", "https://127.0.0.0x1", "https://1.2.3.4.5/",
     ],
 )  # fmt: skip
 def test_what_is_no_address_of_a_receiver_is_refused(url: str) -> None:
