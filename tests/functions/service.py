@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,32 @@ class Service:
             if state == "collected":
                 await jobs.mark_kept(connection, job_id)
         return made
+
+    @contextlib.asynccontextmanager
+    async def holding_up(self, table: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """While open, whoever reads the table waits. Call what is given to wait until somebody does."""
+        async with self.pool.connection() as connection:
+            await connection.execute(f"lock table {table} in access exclusive mode")  # type: ignore[arg-type]
+
+            async def somebody_waits() -> bool:
+                cursor = await connection.execute("select exists (select from pg_locks where not granted)")
+                row = await cursor.fetchone()
+                return bool(row and row[0])
+
+            async def until_somebody_waits() -> None:
+                await eventually(somebody_waits)
+
+            yield until_somebody_waits
+
+    async def lost_connections(self) -> int:
+        """How many the pool had to give up, once none is in use."""
+
+        async def none_is_in_use() -> bool:
+            stats = self.pool.get_stats()
+            return stats["pool_available"] == stats["pool_size"]
+
+        await eventually(none_is_in_use)
+        return self.pool.get_stats().get("returns_bad", 0)
 
     async def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of a query."""

@@ -1,5 +1,6 @@
 """Pictures in, results out: whole, in parts, or not again."""
 
+import asyncio
 import hashlib
 import io
 import random
@@ -102,3 +103,20 @@ async def test_what_has_expired_is_not_there(service: Service, token: str) -> No
     await service.query("delete from blobs")
 
     assert (await service.get(f"/artifacts/{artifact}", token)).code == "not_found"
+
+
+async def test_whoever_leaves_in_the_middle_of_a_file_costs_no_connection_to_the_database(
+    service: Service, token: str
+) -> None:
+    job_id = (await service.ask(token)).json["id"]
+    (made,) = await service.finish(job_id, bytes(24 * PIECE_BYTES))  # more than lies in the buffers of sockets
+
+    url, headers = f"{service.url}/artifacts/{made}", {"Authorization": f"Bearer {token}"}
+    async with service.session.get(url, headers=headers) as answer, service.holding_up("blobs") as until_somebody_waits:
+        reading = asyncio.create_task(answer.read())
+        await until_somebody_waits()
+        answer.close()
+        await asyncio.gather(reading, return_exceptions=True)
+        await service.get("/")  # by then the server has seen it
+
+    assert await service.lost_connections() == 0

@@ -124,3 +124,16 @@ async def test_a_token_has_so_many_streams_at_a_time(service: Service, token: st
             return answer.status == 200
 
     await eventually(is_open_again)
+
+
+async def test_whoever_leaves_costs_no_connection_to_the_database(service: Service, token: str) -> None:
+    job_id = (await service.ask(token)).json["id"]
+
+    async with following(service, token, job_id) as answer:
+        await until(answer, b'"queued"')
+        async with service.holding_up("events") as until_somebody_waits:
+            await until_somebody_waits()
+            answer.close()
+            await service.get("/")  # by then the server has seen it
+
+    assert await service.lost_connections() == 0

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from db.pool import AWAY
 from webhooks.console.errors import NotThere
 from webhooks.console.pages import SECONDS, Board, View
+from webhooks.leaving import to_its_end
 
 MOST_STREAMS = 64
 """Open pages of one process that are kept up to date."""
@@ -49,10 +50,13 @@ class Streams:
             try:
                 if clock() - checked_at >= CHECK_SECONDS:
                     checked_at = clock()
-                    if not await is_welcome():
+                    with to_its_end():
+                        lasts = await is_welcome()
+                    if not lasts:
                         yield _event("over", {})
                         return
-                parts, at = await self._board.live(view)
+                with to_its_end():
+                    parts, at = await self._board.live(view)
             except AWAY:
                 if not is_away:
                     yield _event("away", {})

@@ -19,6 +19,7 @@ from runtime.functions.wanted import IMAGE_BYTES
 from webhooks.functions.body import media_type, unsupported, whole
 from webhooks.functions.problems import refusals
 from webhooks.functions.sharing import Invoking, Reading, Shared, Sharing
+from webhooks.leaving import to_its_end
 
 router = APIRouter(tags=["artifacts"])
 
@@ -130,8 +131,9 @@ async def _pieces(shared: Sharing, artifact: Artifact, span: _Span) -> AsyncIter
     """The content, piece by piece: no connection to the database is held while the caller reads."""
     at = span.start
     while at < span.end:
-        async with shared.pool.connection() as connection:
-            piece = await artifacts.part(connection, artifact.id, at, min(PIECE_BYTES, span.end - at))
+        with to_its_end():
+            async with shared.pool.connection() as connection:
+                piece = await artifacts.part(connection, artifact.id, at, min(PIECE_BYTES, span.end - at))
         if not piece:
             raise ContentGone("the artifact expired while it was being sent")
         yield piece

@@ -16,6 +16,7 @@ from runtime.functions.errors import NotFound
 from runtime.functions.job_errors import code_of
 from runtime.functions.views import PUBLIC, progress_view
 from webhooks.functions.sharing import LOOK_SECONDS, Sharing
+from webhooks.leaving import to_its_end
 
 RETRY_MILLISECONDS = 2000
 
@@ -34,10 +35,13 @@ async def follow(shared: Sharing, token: Token, job_id: int, seen: int) -> Async
         while not shared.is_ending():
             news.clear()
             try:
-                job = await shared.job(token, job_id)  # before its events: of an end that it shows they tell as well
-                async with shared.pool.connection() as connection:
-                    events = await functions.events_after(connection, job_id, seen)
-                    end = await shared.viewer.single(connection, job) if job.is_over else None
+                with to_its_end():
+                    job = await shared.job(
+                        token, job_id
+                    )  # before its events: of an end that it shows they tell as well
+                    async with shared.pool.connection() as connection:
+                        events = await functions.events_after(connection, job_id, seen)
+                        end = await shared.viewer.single(connection, job) if job.is_over else None
             except NotFound:
                 return
             except AWAY:
