@@ -102,12 +102,26 @@ def test_an_edited_file_is_refused(empty_database: Database, folder: Path) -> No
         migrate.upgrade(empty_database.dsn, folder)
 
 
-def test_a_schema_newer_than_the_code_is_refused(empty_database: Database, folder: Path) -> None:
-    add_revision(folder, "9999_next", NEWEST, "create table next (x int);")
+def test_code_goes_on_with_a_newer_schema(empty_database: Database, folder: Path) -> None:
+    """As a process of the release before that is started again in the middle of an upgrade."""
+    add_revision(folder, "9998_next", NEWEST, "create table next (x int);")
+    add_revision(folder, "9999_less", "9998_next", f"-- Since {NEWEST} nobody uses it.\n-- needs: {NEWEST}\n")
     migrate.upgrade(empty_database.dsn, folder)
 
-    with pytest.raises(SchemaError, match="upgrade veilrun"):
-        migrate.upgrade(empty_database.dsn)
+    migrate.upgrade(empty_database.dsn)
+
+    assert migrate.status(empty_database.dsn) == migrate.Status(RELEASED, ())
+    assert migrate.status(empty_database.dsn, folder).pending == ()
+
+
+def test_a_schema_too_new_for_the_code_is_refused(empty_database: Database, folder: Path) -> None:
+    add_revision(folder, "9998_next", NEWEST, "create table next (x int);")
+    add_revision(folder, "9999_less", "9998_next", "-- needs: 9998_next\ndrop table events;")
+    migrate.upgrade(empty_database.dsn, folder)
+
+    for ask in (migrate.upgrade, migrate.status):
+        with pytest.raises(SchemaError, match=r"at 9999_less, made for .* know 9998_next.*: upgrade veilrun"):
+            ask(empty_database.dsn)
 
 
 def test_percent_signs_and_colons_in_sql_are_left_alone(empty_database: Database, folder: Path) -> None:
@@ -157,6 +171,18 @@ def test_the_brokers_tables_are_installed_once(empty_database: Database) -> None
 
     with psycopg.connect(empty_database.dsn) as connection:
         assert connection.execute("select count(*) from dramatiq.worker").fetchone() == (1,)
+
+
+def test_a_database_in_another_encoding_is_refused(empty_database: Database) -> None:
+    """PostgreSQL makes one in SQL_ASCII where no locale is set."""
+    with psycopg.connect(empty_database.dsn, autocommit=True) as connection:
+        ascii_name = f"{connection.info.dbname}_ascii"
+        connection.execute(f"create database {ascii_name} encoding 'SQL_ASCII' template template0")
+        try:
+            with pytest.raises(SchemaError, match="encoding is SQL_ASCII: create it with encoding UTF8"):
+                migrate.upgrade(empty_database.dsn.replace(connection.info.dbname, ascii_name))
+        finally:
+            connection.execute(f"drop database {ascii_name} with (force)")
 
 
 def test_a_database_that_is_away_says_so() -> None:
