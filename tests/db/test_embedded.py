@@ -363,6 +363,14 @@ def test_a_folder_that_cannot_be_made_is_named(state: Path) -> None:
         find_place(state / "file" / "below")
 
 
+def test_a_folder_that_cannot_be_written_is_named(state: Path) -> None:
+    """As in a unit whose ProtectSystem=strict has no StateDirectory: the lock cannot be opened for writing."""
+    find_place(state).start_lock.mkdir()
+
+    with pytest.raises(EmbeddedServerFailed, match=r"start\.lock: choose another"), embedded_database(state):
+        pass
+
+
 def test_an_address_of_the_operators_own_comes_first(state: Path) -> None:
     with resolve_database("postgresql://db.example/veilrun", state) as dsn:
         assert dsn == "postgresql://db.example/veilrun"
