@@ -4,6 +4,9 @@ import configparser
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +17,14 @@ from prometheus_client import REGISTRY
 from ruamel.yaml import YAML
 
 import runtime.metrics
+from runtime.anon.package import PINNED
 from runtime.cli import app
 from runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 FILES = sorted(file for file in DEPLOY.rglob("*") if file.is_file())
-UNITS = sorted(DEPLOY.glob("systemd/*")) + sorted(DEPLOY.glob("quadlet/*"))
+UNITS = sorted(DEPLOY.glob("systemd/*")) + sorted(DEPLOY.glob("quadlet*/*"))
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 
 
@@ -33,6 +37,20 @@ def unit(file: Path) -> configparser.ConfigParser:
 
 def yaml(file: Path) -> dict:
     return YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+
+
+def compose(name: str) -> dict:
+    return yaml(DEPLOY / name)["services"]
+
+
+def containers(folder: str) -> dict[str, dict[str, list[str]]]:
+    """The [Container] sections of a quadlet folder: file -> key -> values, since keys may come more than once."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for file in sorted((DEPLOY / folder).glob("*.container")):
+        section = file.read_text(encoding="utf-8").partition("[Container]\n")[2].partition("\n[")[0]
+        entries = [line.partition("=") for line in section.splitlines() if "=" in line]
+        found[file.stem] = {key: [value for one, _, value in entries if one == key] for key, _, _ in entries}
+    return found
 
 
 def metric_names() -> set[str]:
@@ -97,6 +115,85 @@ def test_a_service_ends_as_a_whole_in_time_and_may_do_little(role: str) -> None:
     assert service["StateDirectory"] == "veilrun"
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (Debian: systemd)")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    for file in (DEPLOY / "systemd").iterdir():
+        text = file.read_text(encoding="utf-8").replace("/opt/veilrun/bin/veilrun", sys.executable)
+        (tmp_path / file.name).write_text(text, encoding="utf-8")
+    units = [str(file) for file in sorted(tmp_path.iterdir())]
+
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert not [line for line in done.stderr.splitlines() if "veilrun" in line]
+
+
+@pytest.mark.parametrize("file", sorted(DEPLOY.glob("systemd/*.service")), ids=lambda file: file.name)
+def test_a_unit_may_write_where_it_must_before_anybody_has_made_the_folder(file: Path) -> None:
+    service = unit(file)["Service"]
+
+    assert service["StateDirectory"] == "veilrun"  # where the embedded database lies, with its locks
+    for path in service.get("ReadWritePaths", "").split():
+        assert path.startswith("-"), f"{path}: systemd refuses to start if it is not there"
+        assert path.removeprefix("-") in service["ExecStartPre"]
+
+
+def test_the_nightly_backup_is_kept_no_longer_than_users_are_told() -> None:
+    deleted = unit(DEPLOY / "systemd" / "veilrun-backup.service")["Service"]["ExecStartPost"]
+    minutes = re.search(r"-mmin \+(\d+) -delete", deleted)
+
+    assert minutes
+    assert int(minutes[1]) < Settings.model_fields["retention_hours"].default * 60
+
+
+def test_processes_of_two_containers_share_no_state_folder() -> None:
+    """It tells where this machine's anon listens, and each container has a loopback of its own."""
+    used = [mount for service in compose("compose.yaml").values() for mount in service.get("volumes", [])]
+    states = [mount for mount in used if mount.endswith(":/var/lib/veilrun")]
+    assert len(states) == len(set(states)) == 2
+
+    mounts = [mount for container in containers("quadlet").values() for mount in container["Volume"]]
+    states = [mount for mount in mounts if mount.endswith(":/var/lib/veilrun")]
+    assert len(states) == len(set(states)) == 2
+    for mount in states:
+        assert (DEPLOY / "quadlet" / mount.partition(":")[0]).exists()
+
+
+def test_the_registry_is_mounted_with_its_folder_for_all_who_read_it() -> None:
+    """A file that is replaced, as editors and `veilrun plugins enable` do, would stay the old one in the container."""
+    for role in ("web", "worker"):
+        assert "./config:/etc/veilrun:ro" in compose("compose.yaml")[role]["volumes"]
+        assert "%h/veilrun/config:/etc/veilrun:ro,z" in containers("quadlet")[f"veilrun-{role}"]["Volume"]  # Z: for one
+
+
+def test_the_gate_reaches_comfyui_by_its_address() -> None:
+    services = compose("compose.gpu.yaml")
+    assert services["gate"]["command"][-1] == f"http://{services['comfyui']['networks']['gpu']['ipv4_address']}:8188"
+    assert services["gate"]["networks"] == ["gpu"]
+
+    units = containers("quadlet-gpu")
+    assert units["veilrun-gate"]["Exec"][0].endswith(f" http://{units['comfyui']['IP'][0]}:8188")
+    assert units["veilrun-gate"]["Network"] == units["comfyui"]["Network"] == ["veilrun-gpu.network"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_package_of_anon_that_is_named_is_the_one_that_is_pinned(file: Path) -> None:
+    assert set(re.findall(r"@anyone-protocol/anyone-client@[0-9.]+[0-9]", file.read_text(encoding="utf-8"))) <= {
+        str(PINNED)
+    }
+
+
+def test_containers_that_are_composed_have_the_health_check_of_the_image() -> None:
+    """Podman builds images without one unless it is told to (--format docker)."""
+    built = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    for role in ("web", "worker"):
+        check = compose("compose.yaml")[role]["healthcheck"]
+        assert f"HEALTHCHECK --interval={check['interval']} --timeout={check['timeout']}" in built
+        assert f'CMD ["{check["test"][1]}", "{check["test"][2]}"]' in built
+
+
 @pytest.mark.parametrize("file", sorted(DEPLOY.glob("compose*.yaml")), ids=lambda file: file.name)
 def test_compose_files_name_only_volumes_that_they_have(file: Path) -> None:
     content = yaml(file)
@@ -119,6 +216,7 @@ def test_the_image_is_built_of_files_that_exist_and_runs_as_nobody_special() -> 
     assert re.search(r"^USER \d+", last, re.MULTILINE)
     assert "HEALTHCHECK" in last
     assert "gcc" not in last
+    assert "'.[rabbitmq,redis,otel]'" in text  # every BROKER_URL, and traces
 
 
 def test_every_query_of_the_dashboard_names_metrics_that_exist() -> None:
