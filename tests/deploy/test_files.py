@@ -236,6 +236,29 @@ def test_the_dashboard_shows_every_metric() -> None:
     assert {name for name in families if name not in text} == set()
 
 
+@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool (Debian: prometheus)")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "config", str(DEPLOY / "prometheus" / "prometheus.yml")),
+        ("test", "rules", str(Path(__file__).with_name("alerts.yml"))),
+    ],
+    ids=lambda words: words[0],
+)
+def test_prometheus_takes_the_rules_and_each_alert_fires_when_it_should(words: tuple[str, ...]) -> None:
+    done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_tried_both_ways() -> None:
+    rules = [rule for group in yaml(DEPLOY / "prometheus" / "rules.yml")["groups"] for rule in group["rules"]]
+    tried = [one for test in yaml(Path(__file__).with_name("alerts.yml"))["tests"] for one in test["alert_rule_test"]]
+
+    assert {one["alertname"] for one in tried if "exp_alerts" in one} == {rule["alert"] for rule in rules}
+    assert {one["alertname"] for one in tried if "exp_alerts" not in one} == {rule["alert"] for rule in rules}
+
+
 def test_alerts_name_metrics_that_exist_and_say_what_to_do() -> None:
     rules = [rule for group in yaml(DEPLOY / "prometheus" / "rules.yml")["groups"] for rule in group["rules"]]
     for rule in rules:

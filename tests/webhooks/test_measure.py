@@ -79,6 +79,17 @@ async def test_a_backend_tells_its_round_trip_while_it_is_ready(pool: Pool, tmp_
     assert told("veilrun_backends", health="away") == 1
 
 
+async def test_that_no_backend_is_ready_is_told_as_0(pool: Pool, tmp_path: Path) -> None:
+    """An alert compares with it; with nothing it could not."""
+    measure = Measure(pool, tmp_path)
+    async with pool.connection() as connection:
+        await placement.sync_backends(connection, [BackendRow("near", "", 24, 2)])
+        await views.report(connection, "near", health="away", reason="no answer")
+    await measure()
+
+    assert (told("veilrun_backends", health="ready"), told("veilrun_backends", health="away")) == (0, 1)
+
+
 async def test_a_drained_backend_is_counted_as_drained_whatever_its_health(pool: Pool, tmp_path: Path) -> None:
     measure = Measure(pool, tmp_path)
     async with pool.connection() as connection:
