@@ -148,6 +148,16 @@ def test_the_nightly_backup_is_kept_no_longer_than_users_are_told() -> None:
     assert int(minutes[1]) < Settings.model_fields["retention_hours"].default * 60
 
 
+def test_the_shells_veilrun_runs_as_the_units_do() -> None:
+    script = (DEPLOY / "bin" / "veilrun").read_text(encoding="utf-8")
+    service = unit(DEPLOY / "systemd" / "veilrun-web.service")["Service"]
+
+    assert f"-p User={service['User']} " in script
+    assert f"-p EnvironmentFile={service['EnvironmentFile']} " in script
+    assert {f"-E {variable}" for variable in service["Environment"].split()} <= set(re.findall(r"-E \S+", script))
+    assert service["ExecStart"].split()[0] in script
+
+
 def test_processes_of_two_containers_share_no_state_folder() -> None:
     """It tells where this machine's anon listens, and each container has a loopback of its own."""
     used = [mount for service in compose("compose.yaml").values() for mount in service.get("volumes", [])]
