@@ -90,4 +90,4 @@ async def decode_latent(run: NodeRun) -> NodeResult:
 
 
 def _cells(pixels: int) -> int:
-    return pixels // CELL * CELL
+    return max(CELL, pixels // CELL * CELL)
