@@ -1,6 +1,5 @@
 """`veilrun plugins new`: a plugin package from a ComfyUI workflow."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -8,11 +7,13 @@ from typing import Annotated
 import typer
 
 from runtime.api import Graph
+from runtime.cli.descriptions import CatalogFile, From, descriptions_of
 from runtime.cli.output import AsJson, notices, print_json, print_table, screen
 from runtime.scaffold import Analysis, NewPlugin, ScaffoldFailed, analyse, write_package
+from runtime.scaffold.links import parts_of
 from runtime.scaffold.naming import with_names
 from runtime.scaffold.package import links_in
-from runtime.workflow import read_workflow
+from runtime.workflow.reading import graph_of, read_document
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,8 +38,11 @@ def new(
         Path, typer.Option("--into", metavar="FOLDER", help="The folder in which the package's folder is made.")
     ] = Path(),
     vram_gb: Annotated[
-        float, typer.Option("--vram-gb", min=0.1, metavar="N", help="The smallest card that runs it, in GiB.")
+        float,
+        typer.Option("--vram-gb", min=0.1, max=1000, metavar="N", help="The smallest card that runs it, in GiB."),
     ] = 24.0,
+    backend: From = None,
+    catalog: CatalogFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a plugin package from a workflow.
@@ -46,11 +50,9 @@ def new(
     What a user may set is found by following the graph's links, and shown. The package passes its own tests at once,
     with no GPU and no Telegram; what a person has to look at stands in its README.
     """
-    graph = with_names(_read(workflow))
-    analysis = analyse(graph)
-    plugin = NewPlugin.named(
-        name, analysis, command=command, vram_gb=vram_gb, links=dict(links_in(_document(workflow)))
-    )
+    document = _document(workflow)
+    analysis = analyse(with_names(graph_of(document, workflow.name, descriptions_of(backend, catalog))))
+    plugin = NewPlugin.named(name, analysis, command=command, vram_gb=vram_gb, links=dict(links_in(document)))
     folder = write_package(plugin, into)
     if as_json:
         print_json(_told(plugin, folder))
@@ -60,18 +62,11 @@ def new(
     notices.print(f"Next: cd {folder} && pytest", markup=False, soft_wrap=True)
 
 
-def _read(path: Path) -> Graph:
-    try:
-        return read_workflow(path)
-    except OSError as error:
-        raise ScaffoldFailed(f"{path} cannot be read: {error.strerror}; name a workflow with --from") from error
-
-
 def _document(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # a picture with its workflow inside names no links that are read here
-        return None
+        return read_document(path)
+    except OSError as error:
+        raise ScaffoldFailed(f"{path} cannot be read: {error.strerror}; name a workflow with --from") from error
 
 
 def _show(analysis: Analysis) -> None:
@@ -93,8 +88,8 @@ def _show(analysis: Analysis) -> None:
 
 
 def _class_of(graph: Graph, place: str) -> str:
-    node = place.partition(",")[0].rpartition(".")[0]
-    return str(graph[node]["class_type"]) if node in graph else ""
+    node, _ = parts_of(graph, place.partition(",")[0])
+    return str(graph[node]["class_type"])
 
 
 def _shortened(value: object) -> str:

@@ -1,6 +1,5 @@
 """`veilrun workflow`: ComfyUI workflows as files, converted and checked without queueing them."""
 
-import asyncio
 import gzip
 import json
 from dataclasses import asdict
@@ -9,18 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from runtime.cli.descriptions import CatalogFile, From, asked, descriptions_of
 from runtime.cli.output import AsJson, Commands, notices, print_json, screen
-from runtime.cli.targets import backend_of, everything_installed
 from runtime.comfyui import Catalogue
 from runtime.comfyui.preflight import MODEL_SUFFIXES
-from runtime.registry import BackendConfig, configured_registry
-from runtime.scheduler.fleet import Backend
-from runtime.settings import read_settings
 from runtime.workflow import WorkflowUnreadable, check, convert, is_ui_format
 from runtime.workflow.convert import left_out
-from runtime.workflow.description import Descriptions
 from runtime.workflow.reading import read_document
-from runtime.workflow.shipped import compact, shipped_descriptions
+from runtime.workflow.shipped import compact
 
 app = Commands(help="Convert ComfyUI workflows to API format, and check them.")
 
@@ -31,18 +26,6 @@ def add_to(parent: typer.Typer) -> None:
 
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A workflow: as the editor saves it, or in API format.")]
-From = Annotated[
-    str | None,
-    typer.Option(
-        "--backend", "-b", metavar="NAME", help="Ask this ComfyUI, by address or registry name, for its nodes."
-    ),
-]
-CatalogFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--catalog", metavar="FILE", help="Nodes as `veilrun workflow catalog` or GET /object_info told them."
-    ),
-]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="File to write; default standard output.")
 ]
@@ -57,7 +40,7 @@ def convert_file(file: File, output: Output = None, backend: From = None, catalo
     document = _document(file)
     if not is_ui_format(document):
         raise WorkflowUnreadable(f"{file.name} is no workflow of the editor; is it in API format already?")
-    graph = convert(document, _descriptions(backend, catalog))
+    graph = convert(document, descriptions_of(backend, catalog))
     for line in left_out(document):
         notices.print(line, markup=False, soft_wrap=True)
     text = json.dumps(graph, indent=2, ensure_ascii=False) + "\n"
@@ -75,7 +58,7 @@ def check_file(file: File, backend: From = None, catalog: CatalogFile = None, as
     is wrong.
     """
     document = _document(file)
-    descriptions = _descriptions(backend, catalog)
+    descriptions = descriptions_of(backend, catalog)
     graph = convert(document, descriptions) if is_ui_format(document) else document
     if isinstance(graph, dict) and isinstance(graph.get("prompt"), dict) and "class_type" not in graph["prompt"]:
         graph = graph["prompt"]
@@ -100,11 +83,8 @@ def save_catalog(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; .gz packs it.")],
 ) -> None:
-    """Save what a ComfyUI says of its nodes.
-
-    With it, workflows are converted and checked while that ComfyUI is away.
-    """
-    entries = compact(_asked(backend))
+    """Save what a ComfyUI says of its nodes, to convert and check without it."""
+    entries = compact(asked(backend))
     text = json.dumps(entries, separators=(",", ":")).encode()
     output.write_bytes(gzip.compress(text, 9, mtime=0) if output.suffix == ".gz" else text)
     screen.print(f"{len(entries)} node classes are in {output}", markup=False, soft_wrap=True)
@@ -121,34 +101,3 @@ def _document(file: Path) -> Any:
         return read_document(file)
     except OSError as error:
         raise WorkflowUnreadable(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _descriptions(backend: str | None, catalog: Path | None) -> Descriptions:
-    if backend is not None:
-        return _asked(backend)
-    if catalog is None:
-        return shipped_descriptions()
-    try:
-        content = catalog.read_bytes()
-        entries = json.loads(gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content)
-    except (OSError, ValueError) as error:
-        raise WorkflowUnreadable(f"{catalog} is no catalog: save one with `veilrun workflow catalog`") from error
-    if not isinstance(entries, dict):
-        raise WorkflowUnreadable(f"{catalog} is no catalog: save one with `veilrun workflow catalog`")
-    return entries
-
-
-def _asked(wanted: str) -> Descriptions:
-    settings = read_settings()
-    registry = (
-        configured_registry(settings) if settings.registry.exists() else everything_installed(settings.plugins_dir)
-    )
-    return asyncio.run(_object_info(backend_of(registry, wanted), settings.anon_dir))
-
-
-async def _object_info(config: BackendConfig, anon_dir: Path) -> Descriptions:
-    backend = Backend(config, anon_dir)
-    try:
-        return await backend.client.object_info()
-    finally:
-        await backend.close()

@@ -4,17 +4,19 @@ From each sampler the conditioning is followed to the words at its end, so that 
 guiders or control nets lie between.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.api import Graph, Kind, VeilrunError
 from runtime.comfyui.preflight import MODEL_SUFFIXES
-from runtime.scaffold.links import link_of, literal_behind, takers, upstream
+from runtime.scaffold.links import literal_behind, takers, upstream
+from runtime.scaffold.words import SEED_KEYS, Place, is_sampler, loose_words, words_of
 
-TEXT_KEYS = ("text", "prompt", "t5xxl", "clip_l", "clip_g", "positive_prompt", "value", "string")
-SEED_KEYS = ("seed", "noise_seed")
 VIDEO_WORDS = ("video", "webm", "animated", "vhs")
+OTHER_WORDS = ("audio", "text", "glb", "3d", "mesh", "svg", "splat", "pointcloud", "latent", "compare", "dataset")
+"""What saves something that a command does not send."""
+MEDIA_SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".gif", ".wav", ".mp3", ".flac", ".ogg", ".glb", ".obj")
 FOLDERS = {
     "ckpt_name": "checkpoints",
     "unet_name": "diffusion_models",
@@ -91,14 +93,13 @@ class _Analyst:
         self.doubts: list[str] = []
         self.output, self.kind = self._output()
         self.needed = list(upstream(graph, self.output))
-        self.samplers = [node for node in self.needed if self._is_sampler(node)]
+        self.samplers = [node for node in self.needed if is_sampler(graph, node)]
 
     def analysis(self) -> Analysis:
-        prompt = self._words("positive", "conditioning")
-        negative = self._words("negative")
+        prompt = self._chosen(words_of(self.graph, self.samplers, "positive"))
+        negative = self._chosen(words_of(self.graph, self.samplers, "negative"))
+        prompt = prompt or self._loose(but=negative)
         bindings: list[Binding] = []
-        if not prompt and not self.samplers:
-            prompt = self._loose_words()
         if prompt:
             bindings.append(self._binding("prompt", "prompt", prompt))
         else:
@@ -113,6 +114,7 @@ class _Analyst:
             self.doubts.append(
                 f"{len(images)} pictures are loaded: see that build_workflow gives them in the right order"
             )
+        self._look_at_files()
         bindings += [one for one in (self._size(), self._seconds(), self._steps(), self._cfg(), self._seed()) if one]
         if not bindings:
             raise NothingToBind(
@@ -132,99 +134,56 @@ class _Analyst:
 
     def _output(self) -> tuple[str, Kind]:
         ends = [node for node in self.graph if not any(takers(self.graph, node))]
-        savers = [
-            node for node in ends if self._class(node).lower().startswith("save") or "Combine" in self._class(node)
-        ]
-        savers = savers or [node for node in ends if "preview" in self._class(node).lower()] or ends
-        pictures = [node for node in savers if not any(word in self._class(node).lower() for word in ("audio", "text"))]
-        if not pictures:
-            raise NothingToBind("no node of this graph saves a picture or a video: add a SaveImage or a SaveVideo")
-        films = [node for node in pictures if self._is_film(node)]
-        chosen = (films or pictures)[0]
-        others = [node for node in pictures if node != chosen]
-        if others:
-            self.doubts.append(f"{chosen} is the result; {', '.join(others)} end the graph as well and are not sent")
-        return chosen, "video" if self._is_film(chosen) else "image"
+        savers = [node for node in self.graph if self._saves(node)]
+        previews = [node for node in self.graph if "preview" in self._class(node).lower()]
+        for candidates in (savers, previews, ends):
+            pictures = [node for node in candidates if self._is_picture_or_film(node)]
+            if pictures:
+                chosen = next(filter(self._is_film, pictures), pictures[0])
+                others = [node for node in candidates if node != chosen]
+                if others:
+                    self.doubts.append(f"{chosen} is the result; {', '.join(others)} are not sent")
+                return chosen, "video" if self._is_film(chosen) else "image"
+        given = ", ".join(f"{node} ({self._class(node)})" for node in savers or ends)
+        raise NothingToBind(
+            "no node of this graph saves a picture or a video, which is what a command sends: add a SaveImage or a"
+            f" SaveVideo. It ends in {given}"
+        )
+
+    def _saves(self, node: str) -> bool:
+        return self._class(node).lower().startswith("save") or "VideoCombine" in self._class(node)
+
+    def _is_picture_or_film(self, node: str) -> bool:
+        kind = self._class(node).lower()
+        return kind != "previewany" and not any(word in kind for word in OTHER_WORDS)
 
     def _is_film(self, node: str) -> bool:
         return any(word in self._class(node).lower() for word in VIDEO_WORDS)
 
-    def _is_sampler(self, node: str) -> bool:
-        inputs = self.graph[node]["inputs"]
-        return ("positive" in inputs and any(key in inputs for key in SEED_KEYS)) or "guider" in inputs
-
     def _is_picture(self, node: str) -> bool:
         return self._class(node).startswith("LoadImage") and isinstance(self.graph[node]["inputs"].get("image"), str)
 
-    def _words(self, *keys: str) -> list[tuple[str, str]]:
-        """The places of the words that reach the samplers through inputs of these names."""
-        found: list[tuple[str, str]] = []
-        for sampler in self.samplers:
-            inputs = self.graph[sampler]["inputs"]
-            guider = link_of(inputs.get("guider"))
-            for holder in (sampler, guider) if guider in self.graph else (sampler,):
-                for key in keys:
-                    start = link_of(self.graph[str(holder)]["inputs"].get(key))
-                    if start in self.graph:
-                        found += [place for place in self._texts(str(start), keys[0]) if place not in found]
-        return found
+    def _chosen(self, words: Sequence[Sequence[Place]]) -> list[Place]:
+        """Of the texts that each place is made of, the one that the user's words go to."""
+        for texts in words:
+            if len(texts) > 1:
+                first, *others = (f"{node}.{key}" for node, key in texts)
+                self.doubts.append(f"several texts are put together: {first} is set, {', '.join(others)} stay")
+        chosen = list(dict.fromkeys(texts[0] for texts in words))
+        said = {self.graph[node]["inputs"][key] for node, key in chosen} - {""}
+        if len(said) > 1:
+            self.doubts.append(f"{_listed(chosen)} say different things; all of them get the same words")
+        return chosen
 
-    def _texts(self, node: str, side: str) -> list[tuple[str, str]]:
-        """The words at the end of one chain of conditioning."""
-        seen: set[str] = set()
-        while node not in seen:
-            seen.add(node)
-            inputs = self.graph[node]["inputs"]
-            if "ZeroOut" in self._class(node):
-                return []
-            places = [literal_behind(self.graph, node, key, str) for key in TEXT_KEYS if key in inputs]
-            texts = [place for place in places if place is not None]
-            if texts:
-                return list(dict.fromkeys(texts))
-            following = next(
-                (
-                    giver
-                    for key in (side, "conditioning", "positive", "conditioning_1", "conditioning_to", "cond")
-                    if (giver := link_of(inputs.get(key))) in self.graph
-                ),
-                None,
-            )
-            if following is None:
-                return []
-            node = str(following)
-        return []
-
-    def _loose_words(self) -> list[tuple[str, str]]:
-        """Where there is no sampler: the one node that takes words."""
-        found = [
-            (node, key)
-            for node in self.needed
-            for key in TEXT_KEYS
-            if isinstance(self.graph[node]["inputs"].get(key), str) and key in ("text", "prompt")
-        ]
+    def _loose(self, but: Sequence[Place]) -> list[Place]:
+        found = [place for place in loose_words(self.graph, self.needed) if place not in but]
         if len(found) > 1:
-            self.doubts.append(f"several nodes take words; {found[0][0]} gets the prompt")
+            self.doubts.append(f"several nodes take words: {_listed(found[:1])} is set, {_listed(found[1:])} stay")
         return found[:1]
 
     def _size(self) -> Binding | None:
-        sources = [
-            node
-            for node in self.needed
-            if all(isinstance(self.graph[node]["inputs"].get(key), int) for key in ("width", "height"))
-            and (
-                "Latent" in self._class(node) or "length" in self.graph[node]["inputs"] or "Empty" in self._class(node)
-            )
-        ]
-        pairs = []
-        for node in sources:
-            inputs = self.graph[node]["inputs"]
-            pairs.append((f"{node}.width,{node}.height", [inputs["width"], inputs["height"]]))
-        for node in [] if pairs else self.needed:
-            if "Latent" in self._class(node):
-                width, height = (literal_behind(self.graph, node, key, int) for key in ("width", "height"))
-                if width and height and width != height:
-                    value = [self.graph[place[0]]["inputs"][place[1]] for place in (width, height)]
-                    pairs.append((f"{'.'.join(width)},{'.'.join(height)}", value))
+        pairs = [*self._own_sizes(self._makes_latents)] or [*self._sizes_behind()]
+        pairs = pairs or [*self._own_sizes(lambda node: "Empty" in self._class(node))]
         if not pairs:
             return None
         same = [place for place, value in pairs if value == pairs[0][1]]
@@ -233,6 +192,24 @@ class _Analyst:
                 f"several nodes have a size; only those of {pairs[0][1][0]}x{pairs[0][1][1]} follow --size"
             )
         return Binding("size", "size", tuple(same), tuple(pairs[0][1]))
+
+    def _own_sizes(self, gives_size: Callable[[str], bool]) -> Iterator[tuple[str, list[int]]]:
+        """Where a node says the size itself; what is only scaled to it comes last."""
+        for node in sorted(self.needed, key=lambda node: "Upscale" in self._class(node)):
+            width, height = (self.graph[node]["inputs"].get(key) for key in ("width", "height"))
+            if isinstance(width, int) and isinstance(height, int) and gives_size(node):
+                yield f"{node}.width,{node}.height", [width, height]
+
+    def _sizes_behind(self) -> Iterator[tuple[str, list[int]]]:
+        for node in self.needed:
+            if "Latent" in self._class(node):
+                width, height = (literal_behind(self.graph, node, key, int) for key in ("width", "height"))
+                if width and height and width != height:
+                    value = [self.graph[place[0]]["inputs"][place[1]] for place in (width, height)]
+                    yield f"{'.'.join(width)},{'.'.join(height)}", value
+
+    def _makes_latents(self, node: str) -> bool:
+        return "Latent" in self._class(node) or "length" in self.graph[node]["inputs"]
 
     def _seconds(self) -> Binding | None:
         fps = self._fps()
@@ -294,7 +271,7 @@ class _Analyst:
         """One parameter for all places if they say the same, else for none."""
         values = {self.graph[node]["inputs"][key] for node, key in found}
         if len(values) > 1:
-            self.doubts.append(f"{', '.join(f'{node}.{key}' for node, key in found)} differ: {name} is not offered")
+            self.doubts.append(f"{_listed(found)} differ: {name} is not offered")
         return self._binding(name, kind, found) if len(values) == 1 else None
 
     def _binding(self, name: str, kind: str, found: Sequence[tuple[str, str]]) -> Binding:
@@ -310,5 +287,18 @@ class _Analyst:
                     folder = CLASS_FOLDERS.get(self._class(node)) or FOLDERS.get(key.rstrip("1234"), "")
                     yield NamedModel(value, folder, f"{node}.{key}")
 
+    def _look_at_files(self) -> None:
+        for node in self.needed:
+            for key, value in self.graph[node]["inputs"].items():
+                if isinstance(value, str) and value.lower().endswith(MEDIA_SUFFIXES):
+                    self.doubts.append(
+                        f"{node}.{key} is always {value}: a command takes no such file, so every ComfyUI needs it in"
+                        " its input folder"
+                    )
+
     def _class(self, node: str) -> str:
         return str(self.graph[node]["class_type"])
+
+
+def _listed(places: Iterable[Place]) -> str:
+    return ", ".join(f"{node}.{key}" for node, key in places)

@@ -11,6 +11,16 @@ def link_of(value: Any) -> str | None:
     return value[0] if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) else None
 
 
+def parts_of(graph: Graph, place: str) -> tuple[str, str]:
+    """(node, input) of a place as `Workflow.bind` takes it; names may have dots: `service.model.prompt`."""
+    cuts = [number for number, letter in enumerate(place) if letter == "."]
+    return next(
+        (place[:cut], place[cut + 1 :])
+        for cut in cuts
+        if place[:cut] in graph and place[cut + 1 :] in graph[place[:cut]]["inputs"]
+    )
+
+
 def upstream(graph: Graph, node: str) -> Iterator[str]:
     """`node` and everything that it depends on, each once, the nearest first."""
     seen, waiting = {node}, [node]

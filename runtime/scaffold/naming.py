@@ -4,7 +4,8 @@ import copy
 import re
 
 from runtime.api import Graph
-from runtime.scaffold.links import link_of, upstream
+from runtime.scaffold.links import link_of
+from runtime.scaffold.words import Side, is_sampler, words_of
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 SHORT = {
@@ -51,18 +52,10 @@ def with_names(graph: Graph) -> Graph:
     }
 
 
-def _roles(graph: Graph) -> dict[str, str]:
-    roles: dict[str, str] = {}
-    for content in graph.values():
-        for side in ("negative", "positive"):
-            start = link_of(content["inputs"].get(side))
-            if start not in graph:
-                continue
-            for node in upstream(graph, str(start)):
-                if any(isinstance(graph[node]["inputs"].get(key), str) for key in ("text", "prompt", "t5xxl")):
-                    roles[node] = side
-                    break
-    return roles
+def _roles(graph: Graph) -> dict[str, Side]:
+    samplers = [node for node in graph if is_sampler(graph, node)]
+    sides: tuple[Side, Side] = ("negative", "positive")
+    return {texts[0][0]: side for side in sides for texts in words_of(graph, samplers, side)}
 
 
 def _short(class_type: str) -> str:

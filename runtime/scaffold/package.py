@@ -1,11 +1,14 @@
 """The package itself: the analysis put into words of Python, and the template filled with them."""
 
+import builtins
 import json
 import keyword
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,16 @@ from runtime.registry import BUILT_IN
 from runtime.registry.single import PluginFile
 from runtime.sandbox.comfyui.nodes import RECIPES
 from runtime.scaffold.analysis import Analysis, Binding, NamedModel
+from runtime.scaffold.links import parts_of
 from runtime.testing.golden import rendered_graph, written
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _COMMAND = re.compile(r"[a-z0-9_]{1,32}")
 SHIPPED = ("flux", "f", "qwen", "wan", "sd3")
 UNKNOWN = "unknown: write where to get it"
+USED = ("workflow", "hookimpl", "register_commands", "build_workflow", "golden", "chat", "comfyui", "photo")
+"""Names that the module and its test have for something else."""
+
 DRAWN = ("SaveImage", "PreviewImage", "SaveVideo", "SaveAnimatedWEBP")
 """Nodes with which the sandbox gives a result."""
 
@@ -59,7 +66,10 @@ class NewPlugin:
             raise ScaffoldFailed(f"/{command} is no command; Telegram takes 1 to 32 of a-z, 0-9 and _: --command NAME")
         if command in BUILT_IN or command in SHIPPED:
             raise ScaffoldFailed(f"/{command} is taken by veilrun itself; choose another one: --command NAME")
-        return cls(name, command, vram_gb, analysis, links)
+        plugin = cls(name, command, vram_gb, analysis, links)
+        if plugin.module in sys.stdlib_module_names or plugin.module == "tests" or find_spec(plugin.module):
+            raise ScaffoldFailed(f"a module {plugin.module} is there already; choose another name, like acme-{command}")
+        return plugin
 
     @property
     def module(self) -> str:
@@ -69,8 +79,10 @@ class NewPlugin:
     @property
     def variable(self) -> str:
         """What the command is called in the module."""
-        taken = keyword.iskeyword(self.command) or self.command in ("workflow", "hookimpl")
-        return f"{self.command}_command" if taken or self.command[0].isdigit() else self.command
+        if self.command[0].isdigit():
+            return f"command_{self.command}"
+        taken = keyword.iskeyword(self.command) or hasattr(builtins, self.command) or self.command in USED
+        return f"{self.command}_command" if taken else self.command
 
     @property
     def example(self) -> str:
@@ -79,7 +91,7 @@ class NewPlugin:
 
 
 def write_package(plugin: NewPlugin, into: Path) -> Path:
-    """Write the package into a new folder in `into`; where it is. Raises: ScaffoldFailed, OSError."""
+    """Write the package into a new folder in `into`; where it is. Raises: ScaffoldFailed."""
     try:
         from copier import run_copy
     except ImportError as error:
@@ -87,8 +99,14 @@ def write_package(plugin: NewPlugin, into: Path) -> Path:
     target = into / plugin.name
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ScaffoldFailed(f"{target} is there already; choose another name, or another folder with --into")
-    with as_file(files("runtime.scaffold").joinpath("template")) as template:
-        run_copy(str(template), target, data=_answers(plugin), quiet=True, defaults=True, unsafe=False)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with as_file(files("runtime.scaffold").joinpath("template")) as template:
+            run_copy(str(template), target, data=_answers(plugin), quiet=True, defaults=True, unsafe=False)
+    except OSError as error:
+        raise ScaffoldFailed(
+            f"{target} cannot be written: {error.strerror}; name another folder with --into"
+        ) from error
     golden = target / "tests" / "golden" / "test_its_graph_is_the_one_that_was_looked_at.json"
     golden.parent.mkdir(parents=True)
     golden.write_text(written(_rendered(plugin, target)), encoding="utf-8")
@@ -127,7 +145,7 @@ def _answers(plugin: NewPlugin) -> dict[str, Any]:
         "imports": sorted(imports, key=lambda name: (name == "hookimpl", name)),
         "parameters": [_parameter(one, found) for one in found.bindings],
         "bind": [f'"{one.name}": {_places(one.places)},' for one in found.bindings],
-        "output": found.output,
+        "output": json.dumps(found.output),
         "kind": found.kind,
         "models": [_model(model, plugin.links) for model in found.models],
         "missing_links": [model.name for model in found.models if model.name not in plugin.links],
@@ -136,8 +154,9 @@ def _answers(plugin: NewPlugin) -> dict[str, Any]:
         "test_line": " ".join(part for part in (plugin.example, "--seed 7" if found.binding("seed") else "") if part),
         "pictures": 1 + len(found.more_images) if found.binding("image") else 0,
         "is_drawn": saver in DRAWN and (saver in RECIPES or saver == "PreviewImage"),
-        "prompt_place": _first_place(found.binding("prompt")),
+        "prompt_place": _first_place(found.graph, found.binding("prompt")),
         "doubts": list(found.doubts),
+        "docstring": [doubt.replace("\\", "\\\\").replace('"', "'") for doubt in found.doubts],
     }
 
 
@@ -203,8 +222,8 @@ def _model(model: NamedModel, links: Mapping[str, str]) -> list[str]:
     return [json.dumps(model.name), json.dumps(folder), "1.0", json.dumps(link), '"unknown"']
 
 
-def _first_place(binding: Binding | None) -> list[str]:
-    return list(binding.places[0].rpartition(".")[::2]) if binding else []
+def _first_place(graph: Graph, binding: Binding | None) -> list[str]:
+    return [json.dumps(part) for part in parts_of(graph, binding.places[0])] if binding else []
 
 
 def graph_text(graph: Graph) -> str:

@@ -121,6 +121,90 @@ def test_values_are_found_in_the_primitives_that_hold_them() -> None:
     assert bound(graph)["steps"] == ("31.value",)
 
 
+def test_the_prompt_is_the_text_nearest_to_the_encoder_where_several_are_put_together() -> None:
+    graph = {
+        **TEXT_TO_IMAGE,
+        "6": node("CLIPTextEncode", text=["33", 0], clip=["4", 1]),
+        "30": node("PrimitiveStringMultiline", value="You are an expert prompt engineer"),
+        "31": node("PrimitiveStringMultiline", value="a dog"),
+        "32": node("StringConcatenate", string_a=["30", 0], string_b=["31", 0], delimiter=" "),
+        "33": node("ComfySwitchNode", switch=False, on_false=["31", 0], on_true=["34", 0]),
+        "34": node("TextGenerate", prompt=["32", 0]),
+    }
+    found = analyse(graph)
+
+    assert bound(graph)["prompt"] == ("31.value",)
+    assert "several texts are put together: 31.value is set, 30.value stay" in found.doubts
+
+
+def test_the_words_of_a_guider_with_two_conditions_are_found() -> None:
+    graph = {
+        **TEXT_TO_IMAGE,
+        "3": node("SamplerCustomAdvanced", noise=["20", 0], guider=["21", 0], latent_image=["5", 0]),
+        "20": node("RandomNoise", noise_seed=5),
+        "21": node("DualCFGGuider", model=["4", 0], cond1=["6", 0], cond2=["7", 0], negative=["7", 0]),
+    }
+
+    assert bound(graph)["prompt"] == ("6.text",)
+    assert bound(graph)["negative"] == ("7.text",)
+
+
+def test_one_encoder_for_both_sides_is_told_apart() -> None:
+    graph = {
+        **TEXT_TO_IMAGE,
+        "3": sampler(negative=["6", 1]),
+        "6": node("TextEncodeBooguEdit", prompt="no hat", negative_prompt="blurry", clip=["4", 1]),
+    }
+
+    assert bound(graph)["prompt"] == ("6.prompt",)
+    assert bound(graph)["negative"] == ("6.negative_prompt",)
+
+
+def test_words_that_differ_and_get_the_same_are_pointed_out() -> None:
+    graph = {**TEXT_TO_IMAGE, "6": node("CLIPTextEncodeSDXL", text_g="a cat", text_l="a dog", clip=["4", 1])}
+
+    assert "6.text_g, 6.text_l say different things; all of them get the same words" in analyse(graph).doubts
+
+
+@pytest.mark.parametrize("key", ["prompt", "prompt_text", "model.prompt"])
+def test_a_service_s_node_has_words_of_its_own(key: str) -> None:
+    graph = {
+        "1": node("AcmeService", **{key: "a cat", "find": "x", "seed": 1}),
+        "2": node("SaveVideo", video=["1", 0], filename_prefix="x", format="auto", codec="auto"),
+    }
+
+    assert bound(graph) == {"prompt": (f"1.{key}",), "seed": ("1.seed",)}
+
+
+def test_the_first_latent_has_the_size_not_what_is_scaled_up() -> None:
+    graph = {
+        **TEXT_TO_IMAGE,
+        "3": sampler(latent_image=["20", 0]),
+        "20": node("LatentUpscale", samples=["5", 0], upscale_method="area", width=1664, height=2432, crop="disabled"),
+    }
+
+    assert bound(graph)["size"] == ("5.width,5.height",)
+    assert "several nodes have a size; only those of 832x1216 follow --size" in analyse(graph).doubts
+
+
+def test_a_file_that_nobody_can_send_is_pointed_out() -> None:
+    graph = {
+        "1": node("LoadVideo", file="dance.mp4"),
+        "2": node("AcmeService", video=["1", 0], prompt="a robot"),
+        "3": node("SaveVideo", video=["2", 0], filename_prefix="x", format="auto", codec="auto"),
+    }
+
+    assert any(
+        doubt.startswith("1.file is always dance.mp4: a command takes no such") for doubt in analyse(graph).doubts
+    )
+
+
+def test_what_is_compared_is_not_what_is_sent() -> None:
+    graph = {**TEXT_TO_IMAGE, "10": node("ImageCompare", image_a=["8", 0], image_b=["9", 0])}
+
+    assert analyse(graph).output == "9"
+
+
 def test_what_is_zeroed_out_is_no_negative_prompt() -> None:
     graph = {**TEXT_TO_IMAGE, "7": node("ConditioningZeroOut", conditioning=["6", 0])}
 
@@ -185,7 +269,7 @@ def test_of_several_results_one_is_sent_and_the_others_are_named() -> None:
     found = analyse(graph)
 
     assert found.output == "9"
-    assert any(doubt.startswith("9 is the result; 13 end") for doubt in found.doubts)
+    assert any(doubt == "9 is the result; 13 are not sent" for doubt in found.doubts)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +279,9 @@ def test_of_several_results_one_is_sent_and_the_others_are_named() -> None:
             {"1": node("EmptyImage", width=4), "2": node("SaveImage", images=["1", 0])},
             "nothing in this graph could be set",
         ),
-        ({"1": node("SaveAudio", audio="x")}, "no node of this graph saves a picture or a video: add a SaveImage"),
+        ({"1": node("SaveAudio", audio="x")}, "add a SaveImage or a SaveVideo. It ends in 1"),
+        ({"1": node("SaveGLB", mesh="x")}, r"It ends in 1 \(SaveGLB\)"),
+        ({"1": node("PreviewAny", source="x")}, r"It ends in 1 \(PreviewAny\)"),
     ],
 )
 def test_a_graph_of_no_use_says_what_it_lacks(graph: dict[str, Any], said: str) -> None:
@@ -209,3 +295,17 @@ def test_numbers_become_names_and_links_follow() -> None:
     assert set(named) == {"sampler", "checkpoint", "latent", "positive", "negative", "decoded", "save"}
     assert named["sampler"]["inputs"]["positive"] == ["positive", 0]
     assert with_names(named) == named
+
+
+def test_the_sides_are_named_for_what_they_say_not_for_the_nodes_between() -> None:
+    graph = {
+        **TEXT_TO_IMAGE,
+        "3": sampler(positive=["20", 0], negative=["20", 1]),
+        "20": node("LTXVConditioning", positive=["6", 0], negative=["7", 0], frame_rate=25),
+        "6": node("CLIPTextEncode", text=["30", 0], clip=["4", 1]),
+        "30": node("PrimitiveStringMultiline", value="a cat"),
+    }
+    named = with_names(graph)
+
+    assert named["positive"]["inputs"] == {"value": "a cat"}
+    assert named["negative"]["inputs"]["text"] == "blurry"

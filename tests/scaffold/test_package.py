@@ -21,7 +21,7 @@ MYPY = Path(sys.executable).with_name("mypy")
 def new(folder: Path, *options: str, graph: object = TEXT_TO_IMAGE) -> "Result":
     file = folder / "from.json"
     file.write_text(json.dumps(graph), encoding="utf-8")
-    return Result(CliRunner().invoke(app, ["plugins", "new", *options, "--from", str(file), "--into", str(folder)]))
+    return Result(CliRunner().invoke(app, ["plugins", "new", "--from", str(file), "--into", str(folder), *options]))
 
 
 class Result:
@@ -134,6 +134,9 @@ def test_where_models_are_from_is_taken_from_the_editor_s_own_notes(tmp_path: Pa
         (("acme-help",), "/help is taken by veilrun itself; choose another one: --command NAME"),
         (("acme-flux",), "/flux is taken by veilrun itself"),
         (("acme-x", "--command", "Big Cat"), "Telegram takes 1 to 32 of a-z, 0-9 and _: --command NAME"),
+        (("json",), "a module json is there already; choose another name, like acme-json"),
+        (("runtime",), "a module runtime is there already"),
+        (("tests",), "a module tests is there already"),
     ],
 )
 def test_a_name_that_will_not_do_is_refused_with_what_will(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
@@ -141,6 +144,62 @@ def test_a_name_that_will_not_do_is_refused_with_what_will(tmp_path: Path, optio
 
     assert isinstance(result.error, ScaffoldFailed)
     assert said in str(result.error)
+
+
+@pytest.mark.parametrize("command", ["list", "for", "1", "register_commands", "golden", "workflow"])
+def test_a_command_may_be_called_like_something_of_python_or_of_the_module(tmp_path: Path, command: str) -> None:
+    result = new(tmp_path, "acme-x", "--command", command)
+
+    assert result.status == 0, result.error
+    run = subprocess.run(
+        [str(RUFF), "check", "."], cwd=tmp_path / "acme-x", capture_output=True, text=True, timeout=100
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def test_odd_names_in_the_graph_are_written_as_they_are(tmp_path: Path) -> None:
+    graph = {
+        "serv\\ice": node("AcmeService", **{"model.prompt": "a cat", "clip": "da\\nce.mp4"}),
+        'the "end"': node("SaveVideo", video=["serv\\ice", 0], filename_prefix="x", format="auto", codec="auto"),
+    }
+
+    result = new(tmp_path, "acme-odd", graph=graph)
+
+    assert result.status == 0, result.error
+    test = (tmp_path / "acme-odd" / "tests" / "test_odd.py").read_text(encoding="utf-8")
+    assert r'comfyui.graphs[-1]["serv\\ice"]["inputs"]["model.prompt"]' in test
+    compile(test, "test_odd.py", "exec")
+    assert r"da\\nce.mp4" in (tmp_path / "acme-odd" / "acme_odd" / "__init__.py").read_text(encoding="utf-8")
+
+
+def test_nodes_that_do_not_ship_are_looked_up_where_the_author_says(tmp_path: Path) -> None:
+    workflow = {
+        "nodes": [
+            {"id": 1, "type": "AcmeService", "outputs": [{"type": "IMAGE"}], "widgets_values": ["a cat", 0.5]},
+            {"id": 2, "type": "SaveImage", "inputs": [{"name": "images", "link": 1}], "widgets_values": ["x"]},
+        ],
+        "links": [[1, 1, 0, 2, 0, "IMAGE"]],
+    }
+    save = {"input": {"required": {"images": ["IMAGE", {}], "filename_prefix": ["STRING", {}]}}, "output_node": True}
+    service = {"input": {"required": {"prompt": ["STRING", {}], "amount": ["FLOAT", {}]}}, "output": ["IMAGE"]}
+    catalog = tmp_path / "nodes.json"
+    catalog.write_text(json.dumps({"AcmeService": service, "SaveImage": save}), encoding="utf-8")
+
+    without = new(tmp_path, "acme-cat", graph=workflow)
+    made = new(tmp_path, "acme-cat", "--catalog", str(catalog), graph=workflow)
+
+    assert "is a AcmeService, which is not described here" in str(without.error)
+    assert made.status == 0, made.error
+    assert "acme_service.prompt" in made.output
+
+
+def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+
+    result = new(tmp_path, "acme-cat", "--into", str(tmp_path / "file"))
+
+    assert isinstance(result.error, ScaffoldFailed)
+    assert "cannot be written: Not a directory; name another folder with --into" in str(result.error)
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
