@@ -108,7 +108,7 @@ class _Check:
     def _link(self, node: str, spec: InputSpec, link: list[Any]) -> GraphProblem | None:
         if spec.takes_many and (len(link) != 2 or not isinstance(link[1], int)):
             return self._problem(node, spec.name, "bad_link", 'takes a list only as {"__value__": [...]}')
-        if len(link) != 2 or link[0] not in self._graph:
+        if len(link) != 2 or not isinstance(link[0], str) or link[0] not in self._graph:
             said = f"links to {showable(link[0]) if link else None!r}, which is no node of this graph"
             return self._problem(node, spec.name, "bad_link", said)
         source = self._class_of(link[0])
@@ -140,7 +140,7 @@ class _Check:
         except (TypeError, ValueError, OverflowError):
             wanted = "a whole number" if spec.type == "INT" else "a number"
             return self._problem(node, spec.name, "not_a_number", f"must be {wanted}", received=value)
-        if not math.isfinite(number):
+        if isinstance(number, float) and not math.isfinite(number):  # a whole number may be too long for a float
             return self._problem(node, spec.name, "not_a_number", "must be a finite number", received=value)
         allowed = f"{_plain(spec.low)} to {_plain(spec.high)}"
         if spec.low is not None and number < spec.low:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from runtime.api import Graph, VeilrunError
+from runtime.api import Graph
 from runtime.workflow.description import Descriptions, UnknownOption, inputs_of, laid_out
-from runtime.workflow.editor import Link, Node, Scope, fits, scope_of
+from runtime.workflow.editor import CannotConvert, Link, Node, Scope, fits, scope_of
 
 MUTED, BYPASSED = 2, 4
 NOTES = ("Note", "MarkdownNote")
@@ -19,10 +19,6 @@ MOST_NESTED = 32
 
 Source: TypeAlias = "tuple[str, int] | Literal_ | None"
 """Where an input's value comes from: (node id, slot), a value, or nowhere."""
-
-
-class CannotConvert(VeilrunError):
-    """The workflow cannot be brought into API format. The text names the node, the reason and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +126,7 @@ class _Converter:
         entry = self._descriptions.get(node.type)
         if isinstance(node.values, dict):
             known = {name for name, _ in inputs_of(entry)} if entry else set(node.values)
-            return {name: value for name, value in node.values.items() if name in known}
+            return {name: _literal(value) for name, value in node.values.items() if name in known}
         if entry is None:
             return self._by_input_names(place, node)
         grown = [str(given.get("name", "")) for given in node.inputs]
@@ -141,18 +137,19 @@ class _Converter:
                 f"node {place.name(node)} ({node.title}) is newer than the description of {node.type} here: {error};"
                 f" name the ComfyUI that it is from with --backend, or its /object_info with --catalog"
             ) from error
-        return {name: {"__value__": value} if isinstance(value, list) else value for name, value in values.items()}
+        return {name: _literal(value) for name, value in values.items()}
 
     def _by_input_names(self, place: _Place, node: Node) -> dict[str, Any]:
         """The values of a class that is not described, as far as the workflow itself names its widgets."""
-        names = [given["widget"]["name"] for given in node.inputs if isinstance(given.get("widget"), dict)]
+        widgets = [given["widget"] for given in node.inputs if isinstance(given.get("widget"), dict)]
+        names = [str(widget.get("name", "")) for widget in widgets]
         values = [value for value in node.values if value not in ("fixed", "increment", "decrement", "randomize")]
         if len(names) != len(values):
             raise CannotConvert(
                 f"node {place.name(node)} ({node.title}) is a {node.type}, which is not described here: name a ComfyUI"
                 f" that has it with --backend, or its /object_info with --catalog"
             )
-        return dict(zip(names, values, strict=True))
+        return {name: _literal(value) for name, value in zip(names, values, strict=True)}
 
     def _origin(self, place: _Place, link: Link, wanted: str, seen: set[tuple[str, int]]) -> Source:
         """What is at the other end of a link, behind everything that is not sent itself."""
@@ -228,3 +225,8 @@ class _Converter:
 class _Linked:
     node: str
     slot: int
+
+
+def _literal(value: Any) -> Any:
+    """A list that is no link is written so."""
+    return {"__value__": value} if isinstance(value, list) else value

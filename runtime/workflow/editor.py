@@ -4,11 +4,19 @@ Version 0.4 writes links as lists, version 1 and subgraphs as objects. -10 and -
 inputs and outputs.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.api import VeilrunError
+
 ENTRY, EXIT = "-10", "-20"
+SHORTEST_LINK = 5
+
+
+class CannotConvert(VeilrunError):
+    """The workflow cannot be brought into API format. The text names the node, the reason and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,10 @@ class Scope:
     """The nodes and links of the workflow, or of one subgraph. subgraphs: by id, those of the whole workflow."""
 
     def __init__(self, content: Mapping[str, Any], subgraphs: "dict[str, Scope]") -> None:
-        self.nodes = {node.id: node for node in map(_node, content.get("nodes") or []) if node is not None}
-        self.links = {number: link for number, link in map(_link, content.get("links") or [])}
+        self.nodes = {node.id: node for node in map(_node, _list(content, "nodes")) if node is not None}
+        self.links = {number: link for number, link in map(_link, _list(content, "links"))}
         self.subgraphs = subgraphs
-        self._entries = [str(one.get("name", "")) for one in content.get("inputs") or [] if isinstance(one, Mapping)]
+        self._entries = [str(one.get("name", "")) for one in _list(content, "inputs") if isinstance(one, Mapping)]
         self._by_target = {(link.target, link.target_slot): link for link in self.links.values()}
 
     def link_to(self, node: Node, slot: int) -> Link | None:
@@ -74,7 +82,11 @@ class Scope:
         """The first widget that the subgraph's input `entry` leads to: its node and name."""
         for link in self.links.values():
             target = self.nodes.get(link.target)
-            if (link.origin, link.slot) != (ENTRY, entry) or target is None or link.target_slot >= len(target.inputs):
+            if (
+                (link.origin, link.slot) != (ENTRY, entry)
+                or target is None
+                or not 0 <= link.target_slot < len(target.inputs)
+            ):
                 continue
             if isinstance(target.inputs[link.target_slot].get("widget"), Mapping):
                 return target, str(target.inputs[link.target_slot].get("name", ""))
@@ -98,12 +110,14 @@ def fits(one: str, other: str) -> bool:
 def _renumbered(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The subgraphs, with new ids for nodes whose id is taken outside or in a subgraph before: the editor does so when
     it opens a workflow (deduplicateSubgraphNodeIds), and exports them by these."""
-    taken = {str(node.get("id")) for node in document.get("nodes") or [] if isinstance(node, Mapping)}
-    last = int((document.get("state") or {}).get("lastNodeId") or document.get("last_node_id") or 0)
-    for content in (document.get("definitions") or {}).get("subgraphs") or []:
+    taken = {str(node.get("id")) for node in _list(document, "nodes") if isinstance(node, Mapping)}
+    last = _whole(_object(document, "state").get("lastNodeId") or document.get("last_node_id"), "last_node_id")
+    for content in _list(_object(document, "definitions"), "subgraphs"):
+        if not isinstance(content, Mapping):
+            raise _damaged("a subgraph", content, "an object")
         new: dict[str, int] = {}
-        for node in content.get("nodes") or []:
-            number = str(node.get("id"))
+        for node in _list(content, "nodes"):
+            number = str(node.get("id")) if isinstance(node, Mapping) else ""
             if number in taken:
                 last += 1
                 while str(last) in taken:
@@ -117,12 +131,13 @@ def _with_ids(content: Mapping[str, Any], new: Mapping[str, int]) -> Mapping[str
     def renamed(value: Any) -> Any:
         return new.get(str(value), value)
 
-    nodes = [{**node, "id": renamed(node.get("id"))} for node in content.get("nodes") or []]
+    nodes = [{**node, "id": renamed(node.get("id"))} for node in _list(content, "nodes") if isinstance(node, Mapping)]
     links = [
         {**link, "origin_id": renamed(link.get("origin_id")), "target_id": renamed(link.get("target_id"))}
         if isinstance(link, Mapping)
         else [link[0], renamed(link[1]), link[2], renamed(link[3]), *link[4:]]
-        for link in content.get("links") or []
+        for link in _list(content, "links")
+        if isinstance(link, Mapping) or (_is_list(link) and len(link) >= SHORTEST_LINK)
     ]
     return {**content, "nodes": nodes, "links": links}
 
@@ -131,15 +146,23 @@ def _node(content: Any) -> Node | None:
     if not isinstance(content, Mapping) or "id" not in content:
         return None
     kind = str(content.get("type", ""))
+    place = f"node {content['id']} ({kind})"
+    values = content.get("widgets_values")
+    if values is not None and not isinstance(values, Mapping) and not _is_list(values):
+        raise _damaged(f"{place}: widgets_values", values, "a list")
     return Node(
         id=str(content["id"]),
         type=kind,
         title=str(content.get("title") or kind),
-        mode=int(content.get("mode") or 0),
-        inputs=[one for one in content.get("inputs") or [] if isinstance(one, Mapping)],
-        outputs=[one for one in content.get("outputs") or [] if isinstance(one, Mapping)],
-        values=content.get("widgets_values") if content.get("widgets_values") is not None else [],
-        properties=content.get("properties") or {},
+        mode=_whole(content.get("mode"), f"{place}: mode"),
+        inputs=[
+            {**one, "name": str(one.get("name", ""))}
+            for one in _list(content, "inputs", place)
+            if isinstance(one, Mapping)
+        ],
+        outputs=[one for one in _list(content, "outputs", place) if isinstance(one, Mapping)],
+        values=values if values is not None else [],
+        properties=_object(content, "properties"),
     )
 
 
@@ -147,6 +170,35 @@ def _link(content: Any) -> tuple[str, Link]:
     if isinstance(content, Mapping):
         number, origin, slot = content.get("id"), content.get("origin_id"), content.get("origin_slot")
         target, target_slot = content.get("target_id"), content.get("target_slot")
+    elif _is_list(content) and len(content) >= SHORTEST_LINK:
+        number, origin, slot, target, target_slot = content[:SHORTEST_LINK]
     else:
-        number, origin, slot, target, target_slot = (*content, None, None, None, None, None)[:5]
-    return str(number), Link(str(origin), int(slot or 0), str(target), int(target_slot or 0))
+        raise _damaged("a link", content, "[id, from node, output, to node, input, type]")
+    place = f"link {number}"
+    return str(number), Link(str(origin), _whole(slot, place), str(target), _whole(target_slot, place))
+
+
+def _list(content: Mapping[str, Any], key: str, place: str = "the workflow") -> Sequence[Any]:
+    value = content.get(key)
+    if value is not None and not _is_list(value):
+        raise _damaged(f"{place}: {key}", value, "a list")
+    return value or []
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _object(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = content.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _whole(value: Any, place: str) -> int:
+    if value is not None and not isinstance(value, int):
+        raise _damaged(place, value, "a whole number")
+    return value or 0
+
+
+def _damaged(place: str, value: Any, wanted: str) -> CannotConvert:
+    return CannotConvert(f"{place} is {json.dumps(value)[:60]}, not {wanted}; in ComfyUI open it and export it again")

@@ -45,7 +45,11 @@ def test_convert_writes_a_file(written, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(SOUND, "is it in API format already?"), ("{", "is no JSON"), ({"nodes": 5}, "no workflow of the editor")],
+    [
+        (SOUND, "is it in API format already?"),
+        ("{", "line 1, column 2: no JSON"),
+        ({"nodes": 5}, "no workflow of the editor"),
+    ],
 )
 def test_what_is_no_workflow_of_the_editor_is_said(written, content: object, said: str) -> None:
     ran = run("convert", written(content))

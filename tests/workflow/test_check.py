@@ -152,6 +152,16 @@ BROKEN: dict[str, tuple[Any, str, str, str, str]] = {
         "must be a whole number",
         "write a number",
     ),
+    "a number longer than any": (changed("latent.width", 10**400), "latent", "width", "the most is", "write 16 to"),
+    "a fraction longer than any": (changed("sampler.cfg", 10**400), "sampler", "cfg", "must be a number", "write a"),
+    "a link from a list": (
+        changed("sampler.model", [["model"], 0]),
+        "sampler",
+        "model",
+        "which is no node",
+        "a link is",
+    ),
+    "a link by number": (changed("sampler.model", [4, 0]), "sampler", "model", "links to 4, which is no", "a link is"),
     "null for a number": (changed("sampler.cfg", None), "sampler", "cfg", "must be a number", "write a number"),
     "an object for a number": (
         changed("latent.width", {}),
