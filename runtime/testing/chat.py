@@ -12,6 +12,8 @@ from runtime.sandbox.telegram import Chat as SandboxChat
 from runtime.sandbox.telegram import ChatMessage
 
 PATIENCE_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+"""Until a wait that has its own limit is given up from outside."""
 
 
 class NothingCame(AssertionError):
@@ -57,9 +59,7 @@ class Chat:
     What is waited for is looked for after what was sent or received last.
     """
 
-    def __init__(
-        self, chat: SandboxChat, run: Callable[[Any], Any], on_loop: Callable[[Callable[[], Any]], Any]
-    ) -> None:
+    def __init__(self, chat: SandboxChat, run: Callable[..., Any], on_loop: Callable[[Callable[[], Any]], Any]) -> None:
         self.sandbox = chat
         self._run = run
         self._on_loop = on_loop
@@ -81,6 +81,7 @@ class Chat:
 
         Raises: NothingCame if there is none.
         """
+        __tracebackhide__ = True
         for message in [reply.message] if reply else reversed(self.sandbox.messages):
             text = next((text for text in _buttons(message) if button in text), None)
             if text is not None:
@@ -91,6 +92,7 @@ class Chat:
 
     def picture(self, timeout: float = PATIENCE_SECONDS) -> Picture:
         """The next picture. Raises: NothingCame after `timeout` seconds."""
+        __tracebackhide__ = True
         message = self._next(lambda one: one.photo is not None, "picture", timeout)
         content = _content(message)
         width, height = Image.open(io.BytesIO(content)).size
@@ -98,6 +100,7 @@ class Chat:
 
     def video(self, timeout: float = PATIENCE_SECONDS) -> Video:
         """The next video. Raises: NothingCame after `timeout` seconds."""
+        __tracebackhide__ = True
         message = self._next(lambda one: one.video is not None, "video", timeout)
         about = message.video or {}
         return Video(
@@ -112,6 +115,7 @@ class Chat:
 
     def text(self, containing: str = "", timeout: float = PATIENCE_SECONDS) -> str:
         """The text of the next message of words that has `containing` in it. Raises: NothingCame."""
+        __tracebackhide__ = True
         message = self._next(lambda one: containing in (one.text or "") and bool(one.text), "text", timeout)
         return message.text or ""
 
@@ -127,13 +131,14 @@ class Chat:
         return self.sandbox.transcript()
 
     def _next(self, fits: Callable[[ChatMessage], bool], what: str, timeout: float) -> ChatMessage:
+        __tracebackhide__ = True
         waiting = self.sandbox.wait_for(
             lambda message: message.from_bot and fits(message), timeout=timeout, after=self._after
         )
         try:
-            self._after = self._run(waiting)
-        except TimeoutError as error:
-            raise NothingCame(f"no {what} came within {timeout:g} s; the chat shows:\n{self.transcript()}") from error
+            self._after = self._run(waiting, timeout + GRACE_SECONDS)
+        except TimeoutError:
+            raise NothingCame(f"no {what} came within {timeout:g} s; the chat shows:\n{self.transcript()}") from None
         return self._after
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from runtime.api import Graph
 from runtime.sandbox.comfyui import SandboxComfyUI, Upload
+from runtime.testing.chat import GRACE_SECONDS
 
 
 class ComfyUI:
@@ -13,7 +14,7 @@ class ComfyUI:
     Nodes are named by id, as in the graph, or by class.
     """
 
-    def __init__(self, sandbox: SandboxComfyUI, run: Callable[[Any], Any]) -> None:
+    def __init__(self, sandbox: SandboxComfyUI, run: Callable[..., Any]) -> None:
         self.sandbox = sandbox
         self._run = run
         self._seen_graphs = len(sandbox.graphs)
@@ -80,7 +81,8 @@ class ComfyUI:
 
     def wait_until_running(self, timeout: float = 30.0) -> None:
         """Return as soon as it runs a prompt. Raises: TimeoutError."""
-        self._run(self.sandbox.wait_for(lambda server: server.running is not None, timeout))
+        __tracebackhide__ = True
+        self._run(self.sandbox.wait_for(lambda server: server.running is not None, timeout), timeout + GRACE_SECONDS)
 
     def restarts(self) -> None:
         """It stops and starts: queue, history and cache are empty, files stay."""

@@ -25,6 +25,7 @@ def assert_command_contract(*commands: Command, hooked: Collection[str] = ()) ->
 
     hooked: parameters that no workflow binds since the plugin's `build_workflow` hook uses them.
     """
+    __tracebackhide__ = True
     problems = list(_offered(commands))
     for command in commands:
         problems += [f"/{command.name}: {problem}" for problem in (*_problems(command), *_unbound(command, hooked))]

@@ -53,6 +53,7 @@ class Golden:
 
         A new or changed graph is an AssertionError with the difference, unless pytest runs with `--update-golden`.
         """
+        __tracebackhide__ = True
         self._count += 1
         name = self._name if self._count == 1 else f"{self._name}-{self._count}"
         file = self._folder / f"{name}.json"

@@ -67,9 +67,10 @@ class Machine:
         """End everything that was started."""
         self._stack.close()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` gives, done on the loop of the sandboxes."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_SECONDS)
+    def run(self, work: Coroutine[Any, Any, T], seconds: float = CALL_SECONDS) -> T:
+        """What `work` gives, done on the loop of the sandboxes. Raises: TimeoutError after `seconds`."""
+        __tracebackhide__ = True
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     def on_loop(self, call: Callable[[], T]) -> T:
         """What `call` gives, called on the loop of the sandboxes."""

@@ -64,6 +64,25 @@ def test_a_shipped_command_is_there_as_well(chat):
     assert chat.picture().width == 256
 """
 
+WRONG = """\
+from dataclasses import replace
+
+from acme_enlarge import enlarge
+from runtime.testing import assert_command_contract
+
+
+def test_a_name_that_is_taken():
+    assert_command_contract(replace(enlarge, aliases=("help",)))
+
+
+def test_another_graph(golden):
+    golden(enlarge, "--megapixels 3")
+
+
+def test_too_little_patience(chat):
+    chat.picture(timeout=0.1)
+"""
+
 
 def test_what_the_page_shows_passes_as_it_is_written(project: Project) -> None:
     first = project.pytest("--update-golden")
@@ -94,6 +113,18 @@ def test_a_plugin_that_cannot_be_loaded_is_explained(project: Project, tmp_path)
 
     assert "plugin enlarge is not active" in run.stdout
     assert "enlarge.json: a graph is a JSON object of nodes, and has at least one" in run.stdout
+
+
+def test_a_test_that_fails_shows_its_own_line_and_what_to_do(project: Project) -> None:
+    project.write("tests/test_wrong.py", WRONG)
+
+    run = project.pytest("tests/test_wrong.py", **ALONE)
+
+    assert "3 failed" in run.stdout, run.stdout
+    assert "/enlarge: /help belongs to veilrun itself; choose another name or alias" in run.stdout
+    assert "there is no test_another_graph.json yet: run pytest --update-golden" in run.stdout
+    assert "no picture came within 0.1 s; the chat shows:" in run.stdout
+    assert "runtime/testing/" not in run.stdout
 
 
 def test_what_is_not_used_costs_nothing(project: Project) -> None:
