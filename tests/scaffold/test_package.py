@@ -157,6 +157,21 @@ def test_a_command_may_be_called_like_something_of_python_or_of_the_module(tmp_p
     assert run.returncode == 0, run.stdout
 
 
+def test_a_command_of_one_parameter_is_laid_out_as_ruff_has_it(tmp_path: Path) -> None:
+    graph = {
+        "1": node("LoadImage", image="x.png"),
+        "2": node("ImageInvert", image=["1", 0]),
+        "3": node("SaveImage", images=["2", 0], filename_prefix="x"),
+    }
+    assert new(tmp_path, "acme-invert", graph=graph).status == 0
+
+    run = subprocess.run(
+        [str(RUFF), "format", "--check", "."], cwd=tmp_path / "acme-invert", capture_output=True, text=True, timeout=100
+    )
+
+    assert run.returncode == 0, run.stdout
+
+
 def test_odd_names_in_the_graph_are_written_as_they_are(tmp_path: Path) -> None:
     graph = {
         "serv\\ice": node("AcmeService", **{"model.prompt": "a cat", "clip": "da\\nce.mp4"}),
@@ -167,7 +182,7 @@ def test_odd_names_in_the_graph_are_written_as_they_are(tmp_path: Path) -> None:
 
     assert result.status == 0, result.error
     test = (tmp_path / "acme-odd" / "tests" / "test_odd.py").read_text(encoding="utf-8")
-    assert r'comfyui.graphs[-1]["serv\\ice"]["inputs"]["model.prompt"]' in test
+    assert r'graph["serv\\ice"]["inputs"]["model.prompt"]' in test
     compile(test, "test_odd.py", "exec")
     assert r"da\\nce.mp4" in (tmp_path / "acme-odd" / "acme_odd" / "__init__.py").read_text(encoding="utf-8")
 
