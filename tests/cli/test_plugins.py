@@ -22,6 +22,18 @@ async def test_plugins_are_listed_with_their_state(shell: Shell, tmp_path: Path)
     assert listed["ghost"]["error"]
 
 
+async def test_why_a_plugin_is_not_active_is_never_cut_off(shell: Shell, tmp_path: Path) -> None:
+    module = "a_module_whose_name_is_too_long_for_its_column"
+    (tmp_path / "plugin_registry.yaml").write_text("version: 1\n", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "broken.py").write_text(f"import {module}\n", encoding="utf-8")
+
+    table = await shell.run("plugins", "list", VEILRUN_PLUGINS_DIR=str(tmp_path / "mine"))
+
+    assert "…" not in table.out
+    assert module in "".join(table.out.split())
+
+
 async def test_a_whole_registry_passes_the_check(shell: Shell, tmp_path: Path) -> None:
     registry(tmp_path, dict.fromkeys(("flux", "qwen", "wan", "sd3"), WHOLE), "http://127.0.0.1:9")
 
