@@ -1,6 +1,6 @@
 """`veilrun plugins new`: a plugin package from a ComfyUI workflow."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +9,13 @@ import typer
 from runtime.api import Graph
 from runtime.cli.descriptions import CatalogFile, From, descriptions_of
 from runtime.cli.output import AsJson, notices, print_json, print_table, screen
+from runtime.comfyui import Catalogue
 from runtime.scaffold import Analysis, NewPlugin, ScaffoldFailed, analyse, write_package
 from runtime.scaffold.links import parts_of
 from runtime.scaffold.naming import with_names
 from runtime.scaffold.package import links_in
+from runtime.workflow import check
+from runtime.workflow.description import Descriptions
 from runtime.workflow.reading import graph_of, read_document
 
 
@@ -51,7 +54,8 @@ def new(
     with no GPU and no Telegram; what a person has to look at stands in its README.
     """
     document = _document(workflow)
-    analysis = analyse(with_names(graph_of(document, workflow.name, descriptions_of(backend, catalog))))
+    descriptions = descriptions_of(backend, catalog)
+    analysis = _checked(analyse(with_names(graph_of(document, workflow.name, descriptions))), descriptions)
     plugin = NewPlugin.named(name, analysis, command=command, vram_gb=vram_gb, links=dict(links_in(document)))
     folder = write_package(plugin, into)
     if as_json:
@@ -60,6 +64,13 @@ def new(
     _show(analysis)
     screen.print(f"\n/{plugin.command} is in {folder}", markup=False, soft_wrap=True)
     notices.print(f"Next: cd {folder} && pytest", markup=False, soft_wrap=True)
+
+
+def _checked(analysis: Analysis, descriptions: Descriptions) -> Analysis:
+    """With everything that a ComfyUI would refuse among the doubts; custom nodes that are not described pass."""
+    findings = check(analysis.graph, Catalogue.parse(descriptions), knows_files=False)
+    wrong = [str(finding) for finding in findings if finding.kind not in ("unknown_class", "no_outputs")]
+    return replace(analysis, doubts=(*analysis.doubts, *wrong))
 
 
 def _document(path: Path) -> object:

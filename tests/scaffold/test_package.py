@@ -111,6 +111,17 @@ def test_what_was_found_is_shown(tmp_path: Path) -> None:
         assert words in result.output
 
 
+def test_what_a_comfyui_would_refuse_is_pointed_out(tmp_path: Path) -> None:
+    graph = deepcopy(TEXT_TO_IMAGE)
+    graph["5"]["inputs"]["width"] = 8
+
+    result = new(tmp_path, "acme-cat", graph=graph)
+
+    assert result.status == 0
+    assert "look at: node latent (EmptyLatentImage), width: is 8, the least is 16; write 16 to" in result.output
+    assert "width: is 8, the least is 16" in (tmp_path / "acme-cat" / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_same_as_json(tmp_path: Path) -> None:
     told = json.loads(new(tmp_path, "acme-cat", "--json").output)
 
