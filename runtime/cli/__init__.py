@@ -66,7 +66,8 @@ def main() -> None:
         sys.exit(1)
     except (OperationalError, ReadOnlySqlTransaction) as error:
         first = str(error).strip().partition("\n")[0]
-        print_error(f"error: the database does not serve us: {first}; check DATABASE_URL")
+        does_not = "answer" if isinstance(error, OperationalError) else "serve us"
+        print_error(f"error: the database does not {does_not}: {first}; check DATABASE_URL")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

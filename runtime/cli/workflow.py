@@ -83,7 +83,10 @@ def save_catalog(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; .gz packs it.")],
 ) -> None:
-    """Save what a ComfyUI says of its nodes, to convert and check without it."""
+    """Save what a ComfyUI says of its nodes.
+
+    With it, workflows are converted and checked while that ComfyUI is away.
+    """
     entries = compact(asked(backend))
     text = json.dumps(entries, separators=(",", ":")).encode()
     output.write_bytes(gzip.compress(text, 9, mtime=0) if output.suffix == ".gz" else text)

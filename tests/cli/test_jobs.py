@@ -228,6 +228,16 @@ async def test_a_database_that_is_away_is_one_line(shell: Shell, words: tuple[st
     done = await shell.run(*words, DATABASE_URL="postgresql://bot:hush@127.0.0.1:9/veilrun")
 
     assert done.status == 1
-    assert done.complaint.startswith("error: the database does not serve us: ")
+    assert done.complaint.startswith("error: the database does not answer: ")
     assert done.complaint.endswith("check DATABASE_URL")
     assert "hush" not in done.err
+
+
+async def test_a_database_that_can_only_be_read_is_one_line(shell: Shell, empty_database: Database) -> None:
+    standby = f"{empty_database.dsn}&options=-c%20default_transaction_read_only%3Don"
+
+    done = await shell.run("db", "migrate", DATABASE_URL=standby)
+
+    assert done.status == 1
+    assert done.complaint.startswith("error: the database does not serve us: cannot execute ")
+    assert done.complaint.endswith("check DATABASE_URL")
