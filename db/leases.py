@@ -232,25 +232,33 @@ async def hand_back(connection: AsyncConnection, lease: Lease) -> Wakeup | None:
 @dataclass(frozen=True, slots=True)
 class Reaped:
     """A job whose worker was lost: back on its slot ('placed'), also if it was cancelled, so that the next worker stops
-    its prompt; after its last try cancelled as was asked, or dead."""
+    its prompt; after its last try, and FREE_LOSSES more, cancelled as was asked, or dead."""
 
     id: int
     state: Literal["placed", "cancelled", "dead"]
     chat_id: int | None
 
 
+FREE_LOSSES = 3
+"""So often a job may lose its worker without losing a try: seldom is it the job that ends a worker."""
+
 REAP = """
+    with lost as (
+        select id, case when (select count(*) from attempts where job_id = jobs.id and outcome = 'lost') < %(free)s
+                        then max_attempts + 1 else max_attempts end as tries
+        from jobs where state = 'running' and lease_until < now() order by lease_until limit %(limit)s
+        for update skip locked)
     update jobs set
-        state = case when attempt < max_attempts then 'placed' when cancel_requested then 'cancelled' else 'dead' end,
-        ended_at = case when attempt < max_attempts then null else now() end,
-        error = case when attempt < max_attempts then error else 'WorkerLost' end,
-        error_detail = case when attempt < max_attempts then error_detail
+        max_attempts = tries,
+        state = case when attempt < tries then 'placed' when cancel_requested then 'cancelled' else 'dead' end,
+        ended_at = case when attempt < tries then null else now() end,
+        error = case when attempt < tries then error else 'WorkerLost' end,
+        error_detail = case when attempt < tries then error_detail
                             else 'It was started ' || attempt || ' times, and the program ended each time.' end,
         fence = fence + 1, woken_at = null, lease_owner = null, lease_until = null, progress = null,
-        is_hook_owed = attempt >= max_attempts
-    where id in (select id from jobs where state = 'running' and lease_until < now()
-                 order by lease_until limit %s for update skip locked)
-    returning id, state, chat_id
+        is_hook_owed = attempt >= tries
+    from lost where jobs.id = lost.id
+    returning jobs.id, state, chat_id
 """
 
 
@@ -264,7 +272,7 @@ async def expire(connection: AsyncConnection, owners: Sequence[str]) -> None:
 async def reap(connection: AsyncConnection, limit: int = 100) -> list[Reaped]:
     """Take jobs back from workers that stopped their heartbeat. The chat of a dead one is owed a message."""
     async with connection.cursor(row_factory=class_row(Reaped)) as cursor:
-        await cursor.execute(REAP, (limit,))
+        await cursor.execute(REAP, {"limit": limit, "free": FREE_LOSSES})
         reaped = await cursor.fetchall()
     for job in reaped:
         await connection.execute(

@@ -171,6 +171,12 @@ async def test_what_ends_without_a_worker_is_told_once(connection: AsyncConnecti
     await connection.execute(
         "update jobs set state = 'running', attempt = 3, lease_until = now() - interval '1 s' where id = %s", (lost,)
     )
+    await connection.execute(
+        """insert into attempts (job_id, number, fence, command_id, backend, prompt_id, worker, outcome)
+           select id, number, number, command_id, 'gpu', 'p', 'gone', 'lost' from jobs, generate_series(1, %s) as number
+           where id = %s""",
+        (leases.FREE_LOSSES, lost),
+    )
     await leases.reap(connection)
 
     assert {job.id for job in await endings.take_untold(connection)} == {cancelled, expired, lost}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from db import jobs
+from db import jobs, leases
+from db.leases import Wakeup
 from runtime.sandbox.comfyui import SandboxComfyUI
 from tests.worker.yard import TOKEN, Yard, eventually, expire
 
@@ -287,10 +288,12 @@ async def test_wrong_settings_end_the_process_with_a_status_that_nobody_restarts
 async def test_a_job_whose_workers_keep_dying_becomes_a_dead_letter_and_its_user_is_told(yard: Yard):
     job_id = await yard.queue("flux", chat_id=7, user_id=8, max_attempts=1)
     await yard.place()
-    await yard.execute_sql("update jobs set state = 'running', attempt = 1, lease_owner = 'gone', lease_until = now()")
-
-    await expire(yard.pool)
+    for _ in range(leases.FREE_LOSSES + 1):
+        wakeup = Wakeup(job_id, (await yard.job(job_id)).fence)
+        async with yard.pool.connection() as connection:
+            await leases.claim(connection, wakeup, owner="gone", seconds=60, prompt_id="p-1", versions={})
+        await expire(yard.pool)
 
     job = await yard.job(job_id)
-    assert (job.state, job.error) == ("dead", "WorkerLost")
+    assert (job.state, job.error, job.attempt) == ("dead", "WorkerLost", leases.FREE_LOSSES + 1)
     assert await yard.rows("select kind from deliveries") == [("failure",)]

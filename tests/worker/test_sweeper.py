@@ -43,12 +43,16 @@ async def owe(yard: Yard, kind: deliveries.Kind, job_id: int | None = None, *, i
     return delivery
 
 
-async def run(yard: Yard, max_attempts: int = 3) -> int:
-    """A job that a worker runs which is not there any more."""
+async def run(yard: Yard, max_attempts: int = 3, *, losses: int = 0) -> int:
+    """A job that a worker runs which is not there any more, after it has lost others."""
     job_id = await yard.queue("flux", chat_id=7, user_id=8, max_attempts=max_attempts)
     (wakeup,) = await yard.place()
-    async with yard.pool.connection() as connection:
-        await leases.claim(connection, wakeup, owner="gone", seconds=0, prompt_id="p-1", versions={})
+    for lost in range(losses + 1):
+        async with yard.pool.connection() as connection:
+            if lost:
+                await leases.reap(connection)
+                (wakeup,) = await leases.due_wakeups(connection, 60)
+            await leases.claim(connection, wakeup, owner="gone", seconds=0, prompt_id="p-1", versions={})
     return job_id
 
 
@@ -120,8 +124,17 @@ async def test_a_scheduler_that_froze_amid_a_decision_holds_up_the_others_for_se
     assert await yard.rows("select job_id from slots where job_id is not null") == [(job_id,)]
 
 
+async def test_a_lost_worker_costs_a_job_no_try_the_first_times(yard: Yard, sweeper: Sweeper):
+    job_id = await run(yard, max_attempts=1, losses=leases.FREE_LOSSES - 1)
+
+    await sweeper.sweep()
+
+    job = await yard.job(job_id)
+    assert (job.state, job.attempt, job.max_attempts) == ("placed", leases.FREE_LOSSES, leases.FREE_LOSSES + 1)
+
+
 async def test_a_job_of_a_lost_worker_without_tries_left_is_dead_and_its_chat_is_told(yard: Yard, sweeper: Sweeper):
-    job_id = await run(yard, max_attempts=1)
+    job_id = await run(yard, max_attempts=1, losses=leases.FREE_LOSSES)
 
     await sweeper.sweep()
 
@@ -144,7 +157,7 @@ async def test_a_cancelled_job_of_a_lost_worker_goes_to_the_next_one_to_be_stopp
 
 
 async def test_a_cancelled_job_of_a_lost_worker_without_tries_left_is_just_cancelled(yard: Yard, sweeper: Sweeper):
-    job_id = await run(yard, max_attempts=1)
+    job_id = await run(yard, max_attempts=1, losses=leases.FREE_LOSSES)
     await yard.execute_sql("update jobs set cancel_requested = true")
 
     await sweeper.sweep()
