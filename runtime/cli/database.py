@@ -100,8 +100,8 @@ def restore(
 ) -> None:
     """Put a backup in the place of the database.
 
-    All of it or nothing; then the schema is brought up to date.     Stop every process of veilrun first. A database
-    that holds something is refused.
+    All of it or nothing; then the schema is brought up to date. Stop every process of veilrun first. A database that
+    holds something is refused.
     """
     with database(read_settings()) as dsn:
         backups.restore(dsn, file, force=force)

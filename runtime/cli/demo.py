@@ -27,6 +27,17 @@ if TYPE_CHECKING:  # the sandbox is loaded by this command alone
 
     from runtime.sandbox.telegram import Chat, ChatMessage, SandboxTelegram
 
+PluginsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--plugins-dir",
+        metavar="FOLDER",
+        help="A folder of single-file plugins, each NAME.py.",
+        file_okay=False,
+        exists=True,
+    ),
+]
+
 TOKEN = "7000000001:demo-token-that-only-the-sandbox-accepts"
 PERSON = "Alice"  # whom the chat page shows first
 CONVERSATION = ("/f an astronaut on a beach", "/qwen put a t-shirt with a swan on him")
@@ -54,16 +65,7 @@ def demo(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port of the chat page; 0 takes a free one.")
     ] = 8090,
-    plugins_dir: Annotated[
-        Path | None,
-        typer.Option(
-            "--plugins-dir",
-            metavar="FOLDER",
-            help="A folder of single-file plugins, each NAME.py.",
-            file_okay=False,
-            exists=True,
-        ),
-    ] = None,
+    plugins_dir: PluginsDir = None,
 ) -> None:
     """Show the main job on this machine alone.
 

@@ -11,7 +11,7 @@ import typer
 from db import migrate
 from runtime.anon.keeper import check_startable
 from runtime.cli.database import database
-from runtime.cli.demo import demo
+from runtime.cli.demo import PluginsDir, demo
 from runtime.cli.machine import WEB, WORKER, anon_children, listening, machine, needs_anon, worker_children
 from runtime.cli.output import AsJson, notices, print_error, print_json, screen
 from runtime.heartbeat import living_processes
@@ -20,16 +20,6 @@ from runtime.settings import Settings, read_settings
 from runtime.supervisor import Child, child_environment, stop_on_signals, supervise
 
 Strict = Annotated[bool, typer.Option("--strict", help="For development: a plugin that cannot be active is an error.")]
-PluginsDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--plugins-dir",
-        metavar="FOLDER",
-        help="A folder of single-file plugins, each NAME.py.",
-        file_okay=False,
-        exists=True,
-    ),
-]
 Workers = Annotated[
     int | None, typer.Option(min=1, max=64, metavar="N", help="Worker processes; default VEILRUN_WORKER_PROCESSES.")
 ]

@@ -70,6 +70,5 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float:
-    return (
-        float(value) if isinstance(value, int | float) and abs(value) < 2**53 else 0.0
-    )  # nor NaN, which is below nothing
+    is_sane = isinstance(value, int | float) and abs(value) < 2**53  # NaN is below nothing
+    return float(value) if is_sane else 0.0
